@@ -1,0 +1,217 @@
+import type { KeyObject } from 'node:crypto'
+import { equalBytes } from './bytes.ts'
+import {
+  checkCanonical,
+  children,
+  DerError,
+  type DerValue,
+  expectTag,
+  readDer,
+  readOid,
+  readSmallInteger,
+  tag,
+} from './der-reader.ts'
+import { constructed, type DerBlock, encode, encoded, integer, oid, sequence, setOf } from './der-writer.ts'
+import {
+  basicConstraints,
+  decodeExtensions,
+  encodeExtensions,
+  type Extension,
+  extensionIds,
+  readBasicConstraints,
+  readExtendedKeyUsage,
+  readKeyUsage,
+  subjectAltName,
+  usageExtensions,
+} from './extensions.ts'
+import { decodeGeneralNames, GeneralNameError, hasNames, noNames, type SubjectNames } from './general-names.ts'
+import { decodePublicKey, KeyError, type KeySpec, keySpecOf, publicKeyDer } from './key.ts'
+import type { KeyUsage } from './key-usage.ts'
+import { decodeName, encodeName, type Subject } from './name.ts'
+import { decodePem, encodePem, PemError } from './pem.ts'
+import { readSignedStructure, signatureProblem, signStructure } from './signature.ts'
+
+/** What a certificate request asks for, beside its key. */
+export interface RequestContent {
+  readonly subject: Subject
+  readonly names: SubjectNames
+}
+
+/** A certificate request as it was read: everything it asks for, so that who approves it and who signs it see the same. */
+export interface CertificateRequest {
+  readonly der: Uint8Array
+  readonly subject: Subject
+  /** Name in DER, as it stands in the request. */
+  readonly rawSubject: Uint8Array
+  readonly names: SubjectNames
+  /** SubjectPublicKeyInfo in DER. */
+  readonly publicKey: Uint8Array
+  readonly keySpec: KeySpec
+  /** Undefined where the request carries neither usage extension. */
+  readonly usages: readonly KeyUsage[] | undefined
+  readonly isCA: boolean
+  readonly pathLength: number | undefined
+  /** All else that it asks for, for people. Who signs it must refuse what stands here. */
+  readonly unknown: readonly string[]
+}
+
+/** A certificate request that cannot be read strictly, or whose signature does not hold. */
+export class CertificateRequestError extends Error {
+  override readonly name = 'CertificateRequestError'
+  readonly code = 'CERTIFICATE_REQUEST_INVALID'
+}
+
+const label = 'CERTIFICATE REQUEST'
+const extensionRequest = '1.2.840.113549.1.9.14'
+
+/**
+ * Makes a PKCS#10 request (RFC 2986) of a subject and its alternative names, signed by the key it is for.
+ *
+ * The names are critical where the subject is empty, as RFC 5280 §4.2.1.6 has it for the certificate. The Go driver never marks
+ * them; cert-manager 1.21 takes both and sets the mark by the same rule when it signs (pkg/util/pki CertificateTemplateFromCSR).
+ *
+ * @returns PEM, block type CERTIFICATE REQUEST
+ * @throws {NameError | GeneralNameError} for a name that cannot be written
+ */
+export function createCertificateRequest(key: KeyObject, { subject, names }: RequestContent): string {
+  const extensions = hasNames(names) ? [subjectAltName(names, subject.length === 0)] : []
+  const info = sequence(
+    integer(0),
+    encoded(encodeName(subject)),
+    encoded(publicKeyDer(key)),
+    constructed(0, ...(extensions.length > 0 ? [encodeExtensionRequest(extensions)] : [])),
+  )
+  return encodePem(label, signStructure(info, key))
+}
+
+/** The attribute that holds requested extensions (RFC 2985 §5.4.2). */
+function encodeExtensionRequest(extensions: readonly Extension[]): DerBlock {
+  return sequence(oid(extensionRequest), setOf(encodeExtensions(extensions)))
+}
+
+/** As much as an issuer needs to see; real requests stay below 4 KiB. */
+const longestRequest = 64 * 1024
+
+/**
+ * Reads a request strictly: one PEM block and nothing else, DER with one possible encoding, a key of a known kind, a signature by
+ * that key. What it asks for beyond a subject, names, usages and being a CA is listed in `unknown`.
+ *
+ * @throws {CertificateRequestError}
+ */
+export function readCertificateRequest(pem: string): CertificateRequest {
+  try {
+    return readInfo(decodeSingleBlock(pem))
+  } catch (error) {
+    const known = [DerError, PemError, KeyError, GeneralNameError].some((kind) => error instanceof kind)
+    if (!known) throw error
+    throw new CertificateRequestError(`the certificate request cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
+function decodeSingleBlock(pem: string): Uint8Array {
+  if (pem.length > longestRequest)
+    throw new CertificateRequestError(`the certificate request is over ${longestRequest} bytes`)
+  const [block, ...more] = decodePem(pem)
+  const text = pem.trim()
+  if (block?.label !== label || more.length > 0 || !text.startsWith('-----BEGIN ') || !text.endsWith('-----')) {
+    throw new CertificateRequestError(`expected one PEM block ${label} and nothing else`)
+  }
+  return block.der
+}
+
+function readInfo(der: Uint8Array): CertificateRequest {
+  checkCanonical(readDer(der))
+  const structure = readSignedStructure(der)
+  const [version, subject, publicKey, attributes, ...rest] = children(structure.signed)
+  if (readSmallInteger(version) !== 0) throw new DerError('the version is not 0')
+  const rawSubject = expectTag(subject, tag.sequence, 'subject').raw
+  const { key, keySpec } = readKey(expectTag(publicKey, tag.sequence, 'public key').raw)
+  const problem = signatureProblem(structure, key)
+  if (problem !== undefined) throw new CertificateRequestError(`the certificate request cannot be trusted: ${problem}`)
+  if (rest.length > 0) throw new DerError('the request has too many parts')
+  const name = decodeName(rawSubject)
+  const asked = readAttributes(children(expectTag(attributes, tag.constructed(0), 'attributes')))
+  return {
+    ...asked,
+    der,
+    subject: name.subject,
+    rawSubject,
+    publicKey: publicKeyDer(key),
+    keySpec,
+    unknown: [...name.unknown, ...asked.unknown],
+  }
+}
+
+function readKey(raw: Uint8Array): { key: KeyObject; keySpec: KeySpec } {
+  const key = decodePublicKey(raw)
+  const keySpec = keySpecOf(key)
+  if (keySpec === undefined) throw new KeyError(`keys of type ${key.asymmetricKeyType} are not supported`)
+  if (!equalBytes(publicKeyDer(key), raw)) throw new KeyError('the public key is not in its canonical encoding')
+  return { key, keySpec }
+}
+
+type AskedExtensions = Pick<CertificateRequest, 'names' | 'usages' | 'isCA' | 'pathLength' | 'unknown'>
+
+function readAttributes(attributes: readonly DerValue[]): AskedExtensions {
+  const unknown: string[] = []
+  let extensions: readonly Extension[] | undefined
+  for (const attribute of attributes) {
+    const [type, values, ...rest] = children(expectTag(attribute, tag.sequence, 'attribute'))
+    const id = readOid(type)
+    const [value, ...more] = children(expectTag(values, tag.set, 'attribute values'))
+    if (rest.length > 0) throw new DerError('an attribute is not a type and values')
+    if (id !== extensionRequest) {
+      unknown.push(`attribute ${id}`)
+      continue
+    }
+    if (extensions !== undefined || value === undefined || more.length > 0) {
+      throw new DerError('extensions are not asked for exactly once')
+    }
+    extensions = decodeExtensions(value.raw)
+    expectSameEncoding(encode(encodeExtensions(extensions)), value.raw, 'extensions')
+  }
+  return readExtensions(extensions ?? [], unknown)
+}
+
+function readExtensions(extensions: readonly Extension[], unknown: string[]): AskedExtensions {
+  let names = noNames
+  let usages: KeyUsage[] | undefined
+  let basic: Pick<CertificateRequest, 'isCA' | 'pathLength'> = { isCA: false, pathLength: undefined }
+  for (const { id, critical, value } of extensions) {
+    checkCanonical(readDer(value))
+    switch (id) {
+      case extensionIds.subjectAltName: {
+        const decoded = decodeGeneralNames(value)
+        names = decoded.names
+        unknown.push(...decoded.unknown)
+        if (!hasNames(names) && decoded.unknown.length === 0) throw new DerError('the list of names is empty')
+        break
+      }
+      case extensionIds.keyUsage:
+      case extensionIds.extendedKeyUsage: {
+        const decoded = id === extensionIds.keyUsage ? readKeyUsage(value) : readExtendedKeyUsage(value)
+        usages = [...(usages ?? []), ...decoded.usages]
+        unknown.push(...decoded.unknown)
+        if (decoded.unknown.length === 0) {
+          const [rewritten] = usageExtensions(decoded.usages)
+          expectSameEncoding(rewritten?.value, value, 'usages')
+        }
+        break
+      }
+      case extensionIds.basicConstraints:
+        basic = readBasicConstraints(value)
+        expectSameEncoding(basicConstraints(basic.isCA, basic.pathLength).value, value, 'basic constraints')
+        break
+      default:
+        unknown.push(`extension ${id}${critical ? ' (critical)' : ''}`)
+    }
+  }
+  return { names, usages, ...basic, unknown }
+}
+
+/** DER has one encoding for a content (X.690 §11): what is read and written again must give the same bytes. */
+function expectSameEncoding(written: Uint8Array | undefined, read: Uint8Array, what: string): void {
+  if (written === undefined || !equalBytes(written, read)) throw new DerError(`${what} are not in canonical form`)
+}

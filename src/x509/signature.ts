@@ -1,0 +1,101 @@
+import { type KeyObject, sign, verify } from 'node:crypto'
+import { equalBytes } from './bytes.ts'
+import { children, DerError, type DerValue, expectTag, readBitString, readDer, tag } from './der-reader.ts'
+import { bitString, type DerBlock, encode, encoded, nullValue, oid, sequence } from './der-writer.ts'
+import { KeyError, keySpecOf } from './key.ts'
+
+/** How a request or certificate is signed. */
+interface SignatureAlgorithm {
+  /** AlgorithmIdentifier in DER. */
+  readonly identifier: Uint8Array
+  /** What node:crypto calls the digest; Ed25519 has its own. */
+  readonly digest: string | null
+  readonly keys: 'RSA' | 'ECDSA' | 'Ed25519'
+}
+
+/** RFC 4055 §5 (the NULL belongs there), RFC 5758 §3.2, RFC 8410 §3. Nothing with SHA-1; RSASSA-PSS has parameters of its own. */
+const algorithms = {
+  rsaSha256: { identifier: encode(sequence(oid('1.2.840.113549.1.1.11'), nullValue())), digest: 'sha256', keys: 'RSA' },
+  rsaSha384: { identifier: encode(sequence(oid('1.2.840.113549.1.1.12'), nullValue())), digest: 'sha384', keys: 'RSA' },
+  rsaSha512: { identifier: encode(sequence(oid('1.2.840.113549.1.1.13'), nullValue())), digest: 'sha512', keys: 'RSA' },
+  ecdsaSha256: { identifier: encode(sequence(oid('1.2.840.10045.4.3.2'))), digest: 'sha256', keys: 'ECDSA' },
+  ecdsaSha384: { identifier: encode(sequence(oid('1.2.840.10045.4.3.3'))), digest: 'sha384', keys: 'ECDSA' },
+  ecdsaSha512: { identifier: encode(sequence(oid('1.2.840.10045.4.3.4'))), digest: 'sha512', keys: 'ECDSA' },
+  ed25519: { identifier: encode(sequence(oid('1.3.101.112'))), digest: null, keys: 'Ed25519' },
+} as const satisfies Record<string, SignatureAlgorithm>
+
+/** SHA-256 for RSA of any size, and for ECDSA the digest that the curve asks for, as Go chooses. */
+function algorithmFor(key: KeyObject): SignatureAlgorithm {
+  const spec = keySpecOf(key)
+  switch (spec?.algorithm) {
+    case 'RSA':
+      return algorithms.rsaSha256
+    case 'ECDSA':
+      if (spec.size === 256) return algorithms.ecdsaSha256
+      return spec.size === 384 ? algorithms.ecdsaSha384 : algorithms.ecdsaSha512
+    case 'Ed25519':
+      return algorithms.ed25519
+    case undefined:
+      throw new KeyError(`keys of type ${key.asymmetricKeyType} cannot sign`)
+  }
+}
+
+/** The AlgorithmIdentifier that {@link signStructure} will use; a certificate repeats it in its signed part. */
+export function signatureAlgorithm(key: KeyObject): DerBlock {
+  return encoded(algorithmFor(key).identifier)
+}
+
+/**
+ * The shape that requests and certificates share: what is signed, the algorithm, the signature (RFC 2986 §4.2, RFC 5280 §4.1).
+ *
+ * @returns DER
+ */
+export function signStructure(content: DerBlock, key: KeyObject): Uint8Array<ArrayBuffer> {
+  const { identifier, digest } = algorithmFor(key)
+  const signed = encode(content)
+  return encode(sequence(encoded(signed), encoded(identifier), bitString(sign(digest, signed, key))))
+}
+
+/** The three parts of a signed structure. */
+export interface SignedStructure {
+  readonly signed: DerValue
+  /** AlgorithmIdentifier in DER. */
+  readonly algorithm: Uint8Array
+  readonly signature: Uint8Array
+}
+
+/** @throws {DerError} */
+export function readSignedStructure(der: Uint8Array): SignedStructure {
+  const [signed, algorithm, signature, ...rest] = children(expectTag(readDer(der), tag.sequence, 'signed structure'))
+  const { bytes, unusedBits } = readBitString(signature)
+  if (rest.length > 0 || unusedBits > 0) throw new DerError('a signed structure is more than its three parts')
+  return {
+    signed: expectTag(signed, tag.sequence, 'signed part'),
+    algorithm: expectTag(algorithm, tag.sequence, 'signature algorithm').raw,
+    signature: bytes,
+  }
+}
+
+/**
+ * Checks a signature by one of the algorithms that Podpass itself signs with, in their SHA-2 variants.
+ *
+ * @returns why it does not hold; undefined where it does
+ */
+export function signatureProblem(
+  { signed, algorithm, signature }: SignedStructure,
+  key: KeyObject,
+): string | undefined {
+  const used = Object.values(algorithms).find(({ identifier }) => equalBytes(identifier, algorithm))
+  if (used === undefined) return 'its signature algorithm is not allowed'
+  if (keySpecOf(key)?.algorithm !== used.keys) return 'its signature algorithm does not fit its key'
+  return verifies(used, signed.raw, key, signature) ? undefined : 'its signature does not verify'
+}
+
+function verifies({ digest }: SignatureAlgorithm, signed: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
+  try {
+    return verify(digest, signed, key, signature)
+  } catch {
+    // OpenSSL refuses some keys only when they are used, such as RSA with an absurd exponent.
+    return false
+  }
+}
