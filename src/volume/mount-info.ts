@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises'
+
+/** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
+export interface MountEntry {
+  /** `major:minor` of the file system. */
+  readonly device: string
+  /** The path within the file system that is the mount's root. */
+  readonly root: string
+  readonly mountPoint: string
+  readonly options: readonly string[]
+  /** Whether mounts below it reach other mount namespaces (`shared:N`). */
+  readonly shared: boolean
+  readonly type: string
+  readonly superOptions: readonly string[]
+}
+
+/** Undoes the octal escapes of space, tab, newline and backslash; they stand for bytes, so a path is UTF-8 again. */
+function unescapePath(field: string): string {
+  return field.replaceAll(/\\([0-7]{3})/g, (_match, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}
+
+/** Reads the text of a mountinfo file; lines that do not have its form are passed over. */
+export function parseMountInfo(text: string): MountEntry[] {
+  const entries: MountEntry[] = []
+  for (const line of text.split('\n')) {
+    const separator = line.indexOf(' - ')
+    if (separator < 0) continue
+    const [, , device, root, mountPoint, options, ...optional] = line.slice(0, separator).split(' ')
+    const [type, , superOptions] = line.slice(separator + 3).split(' ')
+    if (device === undefined || root === undefined || mountPoint === undefined || options === undefined) continue
+    entries.push({
+      device,
+      root: unescapePath(root),
+      mountPoint: unescapePath(mountPoint),
+      options: options.split(','),
+      shared: optional.some((field) => field.startsWith('shared:')),
+      type: type ?? '',
+      superOptions: (superOptions ?? '').split(','),
+    })
+  }
+  return entries
+}
+
+/** The mounts of this process's namespace, in the order in which they were made: the last one at a path is the one seen. */
+export async function readMountInfo(): Promise<MountEntry[]> {
+  return parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8'))
+}
+
+/** The mount seen at exactly `path`. */
+export function mountAt(entries: readonly MountEntry[], path: string): MountEntry | undefined {
+  return entries.findLast((entry) => entry.mountPoint === path)
+}
+
+/** The mount that `path` lies in: the one with the longest mount point above it. */
+export function mountOf(entries: readonly MountEntry[], path: string): MountEntry | undefined {
+  let found: MountEntry | undefined
+  for (const entry of entries) {
+    const prefix = entry.mountPoint === '/' ? '/' : `${entry.mountPoint}/`
+    if (entry.mountPoint !== path && !path.startsWith(prefix)) continue
+    if (found === undefined || entry.mountPoint.length >= found.mountPoint.length) found = entry
+  }
+  return found
+}

@@ -1,0 +1,154 @@
+import type { KeyObject } from 'node:crypto'
+import { chmod, mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import type { IssuanceRequest, RequestHandle } from '../issuer/issuer.ts'
+import { decodePrivateKey, encodePrivateKey } from '../x509/key.ts'
+import { keyUsages } from '../x509/key-usage.ts'
+import { replaceFile, wipe } from './payload-writer.ts'
+
+const texts = v.record(v.string(), v.string())
+
+const handleSchema = v.object({ id: v.string(), name: v.string(), reference: texts })
+
+const requestSchema = v.object({
+  id: v.string(),
+  volumeId: v.string(),
+  pod: v.object({ namespace: v.string(), name: v.string(), uid: v.string(), serviceAccount: v.string() }),
+  issuer: v.object({ name: v.string(), kind: v.string(), group: v.string() }),
+  csr: v.string(),
+  usages: v.array(v.picklist(keyUsages)),
+  isCA: v.boolean(),
+  duration: v.number(),
+  annotations: texts,
+})
+
+const pendingSchema = v.object({ request: requestSchema, handle: v.optional(handleSchema) })
+
+const issuedSchema = v.object({
+  notBefore: v.number(),
+  notAfter: v.number(),
+  serial: v.string(),
+  /** When it is to be renewed, epoch milliseconds; undefined where it is never. */
+  renewAt: v.optional(v.number()),
+  handle: handleSchema,
+})
+
+const recordSchema = v.object({
+  version: v.literal(1),
+  /** The kernel's boot id: what is recorded under another one did not survive. */
+  bootId: v.string(),
+  volumeId: v.string(),
+  target: v.string(),
+  /** The volume context, without tokens and passwords. */
+  context: texts,
+  mountGroup: v.optional(v.string()),
+  /** Whether a publish has answered OK: from then on a pod may be running with it. */
+  shown: v.boolean(),
+  issued: v.optional(issuedSchema),
+})
+
+/** What is known of a volume, in its own private memory, so that a restart goes on where the process ended. */
+export type VolumeRecord = v.InferOutput<typeof recordSchema>
+
+/** A certificate that a volume has. */
+export type Issued = v.InferOutput<typeof issuedSchema>
+
+/** A request on its way. It is written, with its key, before the issuer hears of it. */
+export interface Pending {
+  readonly request: IssuanceRequest
+  readonly key: KeyObject
+  readonly handle: RequestHandle | undefined
+}
+
+/** A stored file that does not have its form. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code = 'STORE_INVALID'
+}
+
+/** The files of one volume below its private memory, whose root only root can enter. Nothing in here is bound into a pod but `data`. */
+export class VolumeStore {
+  readonly directory: string
+  /** What the pod sees. */
+  readonly data: string
+  readonly #state: string
+  readonly #pending: string
+
+  constructor(directory: string) {
+    this.directory = directory
+    this.data = join(directory, 'data')
+    this.#state = join(directory, 'state.json')
+    this.#pending = join(directory, 'pending')
+  }
+
+  /** Makes the folders of a fresh volume. */
+  async prepare(): Promise<void> {
+    await chmod(this.directory, 0o700)
+    await mkdir(this.#pending, { recursive: true, mode: 0o700 })
+    await mkdir(this.data, { recursive: true, mode: 0o550 })
+  }
+
+  /** @throws {StoreError} where a record is there and cannot be read */
+  async read(): Promise<VolumeRecord | undefined> {
+    return readJson(this.#state, recordSchema)
+  }
+
+  async write(record: VolumeRecord): Promise<void> {
+    await replaceFile(this.#state, JSON.stringify(record))
+  }
+
+  /** @throws {StoreError} where a request is there and cannot be read */
+  async readPending(): Promise<Pending | undefined> {
+    const stored = await readJson(join(this.#pending, 'request.json'), pendingSchema)
+    if (stored === undefined) return undefined
+    const key = await readFile(join(this.#pending, 'key.pem'), 'utf8').catch(() => undefined)
+    if (key === undefined) return undefined
+    return { request: stored.request, handle: stored.handle, key: decodePrivateKey(key) }
+  }
+
+  /** The key first: a request without its key would be worth nothing after a crash. */
+  async writePending(pending: Pending): Promise<void> {
+    await replaceFile(join(this.#pending, 'key.pem'), encodePrivateKey(pending.key, 'PKCS8'))
+    await this.writeHandle(pending.request, pending.handle)
+  }
+
+  async writeHandle(request: IssuanceRequest, handle: RequestHandle | undefined): Promise<void> {
+    await replaceFile(join(this.#pending, 'request.json'), JSON.stringify({ request, handle }))
+  }
+
+  async clearPending(): Promise<void> {
+    await rm(join(this.#pending, 'request.json'), { force: true })
+    await wipe(join(this.#pending, 'key.pem'))
+  }
+
+  /** Overwrites and removes everything. */
+  async wipe(): Promise<void> {
+    for (const entry of await readdir(this.directory).catch(() => [])) await wipe(join(this.directory, entry))
+  }
+
+  /** Removes the folder itself, once nothing is mounted there. A folder that is gone already is fine. */
+  async remove(): Promise<void> {
+    await rmdir(this.directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+  }
+}
+
+async function readJson<Schema extends v.GenericSchema>(
+  path: string,
+  schema: Schema,
+): Promise<v.InferOutput<Schema> | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    return v.parse(schema, JSON.parse(text))
+  } catch (error) {
+    throw new StoreError(`${path} does not have the form of this version`, { cause: error })
+  }
+}
