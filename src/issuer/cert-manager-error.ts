@@ -1,0 +1,36 @@
+import { ApiError } from '../kubernetes/errors.ts'
+import {
+  type IssuanceError,
+  IssuerRefusedError,
+  IssuerUnavailableError,
+  RequestDeniedError,
+  RequesterGoneError,
+} from './errors.ts'
+
+/**
+ * Says what a failed call to the API server means for a request.
+ *
+ * @param name - namespace and name of the request
+ */
+export function createError(error: unknown, name: string): IssuanceError {
+  const request = `CertificateRequest ${name}`
+  if (!(error instanceof ApiError)) {
+    const text = error instanceof Error ? error.message : String(error)
+    return new IssuerUnavailableError(`${request} cannot be created: ${text}`, { cause: error })
+  }
+  const { status, details, message } = error
+  const terminating = details.causes?.some((cause) => cause.reason === 'NamespaceTerminating') === true
+  if (terminating || (status === 404 && details.kind === 'namespaces')) {
+    return new RequesterGoneError(`${request} cannot be created, its namespace is gone: ${message}`, { cause: error })
+  }
+  if (status === 404) {
+    const text = `${request} cannot be created: the cluster does not know CertificateRequests; install cert-manager`
+    return new IssuerRefusedError(text, { cause: error })
+  }
+  if (status === 401 || status === 403) {
+    const text = `${request} cannot be created: ${message}; check the rights of the driver's service account`
+    return new IssuerRefusedError(text, { cause: error })
+  }
+  if (status === 400 || status === 422) return new RequestDeniedError(request, message)
+  return new IssuerUnavailableError(`${request} cannot be created: ${message}`, { cause: error })
+}
