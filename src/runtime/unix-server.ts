@@ -72,7 +72,7 @@ export class UnixServer {
   }
 
   #hiddenPath(): string {
-    return join(dirname(this.path), `.${basename(this.path)}.${process.pid}`)
+    return join(dirname(this.path), `.${basename(this.path)}.new`)
   }
 
   async #bind(): Promise<void> {

@@ -1,0 +1,82 @@
+import type { KubernetesClient } from '../kubernetes/client.ts'
+import type { CsiDriver } from '../kubernetes/object.ts'
+import { Reflector, type ReflectorTrouble } from '../kubernetes/reflector.ts'
+import { csiDrivers } from '../kubernetes/resource.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Log } from '../runtime/log.ts'
+
+/**
+ * What is wrong with a CSIDriver object, for people. Without `podInfoOnMount` the kubelet leaves the pod's name and account to
+ * whatever the pod's author writes, so identities could be forged.
+ */
+export function csiDriverObstacle(name: string, object: CsiDriver | undefined): string | undefined {
+  if (object === undefined) return `there is no CSIDriver object ${name}; create it (deploy/driver/csidriver.yaml)`
+  const { podInfoOnMount, volumeLifecycleModes = ['Persistent'] } = object.spec
+  const changes: string[] = []
+  if (podInfoOnMount !== true) changes.push('podInfoOnMount: true')
+  if (!volumeLifecycleModes.includes('Ephemeral'))
+    changes.push('volumeLifecycleModes: [Ephemeral] (delete and create it anew)')
+  return changes.length === 0 ? undefined : `the CSIDriver object ${name} must have ${changes.join(' and ')}`
+}
+
+/** Watches the CSIDriver object and says whether new volumes may be served. */
+export class CsiDriverGuard {
+  readonly #name: string
+  readonly #log: Log
+  readonly #reflector: Reflector<CsiDriver, CsiDriver>
+  #trouble: ReflectorTrouble | undefined
+  /** What is wrong with the object, once it was read. */
+  #obstacle: string | undefined
+
+  constructor(name: string, client: KubernetesClient, clock: Clock, log: Log) {
+    this.#name = name
+    this.#log = log
+    this.#reflector = new Reflector({
+      client,
+      clock,
+      log,
+      resource: csiDrivers,
+      fieldSelector: `metadata.name=${name}`,
+      transform: (object) => object,
+      handler: {
+        added: (object) => this.#look(object),
+        modified: (object) => this.#look(object),
+        deleted: () => this.#look(undefined),
+      },
+      onTrouble: (trouble) => {
+        if (this.#trouble === undefined) {
+          log.warn({ error: trouble, csiDriver: name }, 'the CSIDriver object cannot be read')
+        }
+        this.#trouble = trouble
+      },
+      onRecovered: () => {
+        this.#trouble = undefined
+      },
+    })
+    this.#reflector.synced.then(
+      () => this.#look(this.#reflector.get(name)),
+      () => {},
+    )
+  }
+
+  /** Why no new volume may be served, for people; undefined where it may, or where the right to find out is missing. */
+  obstacle(): string | undefined {
+    if (this.#reflector.hasSynced) return this.#obstacle
+    const trouble = this.#trouble
+    if (trouble?.code === 'KUBERNETES_API' && trouble.status === 403) return undefined
+    const why = trouble === undefined ? '' : `: ${trouble.message}`
+    return `the CSIDriver object ${this.#name} has not been read yet${why}`
+  }
+
+  close(): Promise<void> {
+    return this.#reflector.close()
+  }
+
+  #look(object: CsiDriver | undefined): void {
+    const obstacle = csiDriverObstacle(this.#name, object)
+    if (obstacle !== undefined && obstacle !== this.#obstacle) {
+      this.#log.error({ csiDriver: this.#name }, `no new volume is served: ${obstacle}`)
+    }
+    this.#obstacle = obstacle
+  }
+}

@@ -1,0 +1,77 @@
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Clock, sleep } from '../runtime/clock.ts'
+import type { Libc } from '../runtime/libc.ts'
+import type { Log } from '../runtime/log.ts'
+import { mountOf, readMountInfo } from '../volume/mount-info.ts'
+
+/** How often a lock that another process holds is tried again, in milliseconds; flock(2) can only be waited for by blocking. */
+const lockPause = 100
+
+/** The folder in which the driver keeps its volumes, held by one process at a time. */
+export interface DataRoot {
+  readonly volumes: string
+  close(): Promise<void>
+}
+
+/**
+ * Makes the data root and locks it: one writer at a time, whoever else was started. The kernel lets go of the lock when the
+ * process ends, however it ends.
+ *
+ * @param libc - undefined where flock(2) cannot be called; then a second driver is only noticed by its socket
+ */
+export async function openDataRoot(
+  path: string,
+  libc: Libc | undefined,
+  clock: Clock,
+  log: Log,
+  signal: AbortSignal,
+): Promise<DataRoot> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  const lock = await open(join(path, 'lock'), 'w', 0o600)
+  try {
+    for (let waited = false; libc?.lockExclusive(lock.fd) !== undefined; waited = true) {
+      if (!waited) log.info({ dataRoot: path }, 'another driver holds the data root; waiting for it to end')
+      await sleep(clock, lockPause, signal)
+    }
+  } catch (error) {
+    await lock.close()
+    throw error
+  }
+  return { volumes: join(path, 'volumes'), close: () => lock.close() }
+}
+
+/**
+ * Looks whether what the driver mounts reaches the kubelet and outlives the driver's container: the mounts that hold the data
+ * root and the pods folder must be shared with the host.
+ *
+ * @returns what to change, for people, or undefined where all is well
+ */
+export async function mountObstacle(dataRoot: string, podsDirectory: string | undefined): Promise<string | undefined> {
+  const mounts = await readMountInfo()
+  const wrong = [dataRoot, podsDirectory]
+    .filter((path) => path !== undefined)
+    .filter((path) => mountOf(mounts, path)?.shared !== true)
+  if (wrong.length === 0) return undefined
+  return (
+    `${wrong.join(' and ')} ${wrong.length === 1 ? 'is' : 'are'} not on a mount shared with the host, so pods would not see their ` +
+    'volumes; give the volumeMounts of the driver mountPropagation: Bidirectional'
+  )
+}
+
+/** The kernel's id of this boot: what was in memory under another one is gone. */
+export async function readBootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+}
+
+/** Whether any swap is on. */
+export async function swapIsOn(): Promise<boolean> {
+  const text = await readFile('/proc/swaps', 'utf8').catch(() => '')
+  return text.trim().split('\n').length > 1
+}
+
+/** The pods folder of a kubelet, told from the path of the CSI socket below its plugins folder. */
+export function podsDirectoryOf(endpoint: string): string | undefined {
+  const root = /^(.*)\/plugins\/[^/]+\/[^/]+$/.exec(endpoint)?.[1]
+  return root === undefined ? undefined : join(root, 'pods')
+}

@@ -1,0 +1,137 @@
+import { Server } from '@grpc/grpc-js'
+import { randomBytes } from 'node:crypto'
+import { Identity, Node } from '../gen/csi/v1/csi_pb.ts'
+import type { Issuer, IssuerReference } from '../issuer/issuer.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { implementation, serviceDefinition } from '../runtime/grpc-service.ts'
+import type { Libc } from '../runtime/libc.ts'
+import type { Log } from '../runtime/log.ts'
+import { Semaphore } from '../runtime/semaphore.ts'
+import { UnixServer } from '../runtime/unix-server.ts'
+import type { Mounter } from '../volume/mounter.ts'
+import type { SpecDefaults } from '../volume/spec.ts'
+import { createKeyGenerator } from '../x509/key.ts'
+import { openDataRoot, readBootId, swapIsOn } from './data-root.ts'
+import { identityService } from './identity-service.ts'
+import { createDriverMetrics, type DriverMetrics } from './metrics.ts'
+import { nodeService } from './node-service.ts'
+import type { PodEvents } from './pod-events.ts'
+import { registerWithKubelet } from './registration.ts'
+import type { VolumeReport } from './volume.ts'
+import { Volumes } from './volumes.ts'
+
+export interface DriverOptions {
+  readonly driverName: string
+  readonly nodeId: string
+  readonly version: string
+  /** Absolute path of the CSI socket. */
+  readonly endpoint: string
+  /** Absolute path of the folder that volumes are kept in. */
+  readonly dataRoot: string
+  /** The kubelet's plugins_registry folder; undefined where a sidecar registers the driver. */
+  readonly registrationDirectory: string | undefined
+  readonly defaults: SpecDefaults
+  /** The longest that a publish waits for a certificate, in milliseconds. */
+  readonly publishTimeout: number
+  /** The most that a volume's files may take, in bytes. */
+  readonly volumeSize: number
+  readonly strictIssuer: boolean
+  readonly requireNoswap: boolean
+  readonly issuerFor: (reference: IssuerReference) => Issuer
+  readonly mounter: Mounter
+  readonly events: PodEvents
+  /** Why no new volume may be served, for people; undefined where it may. */
+  readonly obstacle: () => string | undefined
+  readonly libc: Libc | undefined
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics?: DriverMetrics
+  /** Told when the driver cannot do its work any more and should end. */
+  readonly onFatal: (reason: string) => void
+}
+
+export const driverDefaults = {
+  driverName: 'csi.cert-manager.io',
+  publishTimeout: 60_000,
+  volumeSize: 4 * 1024 * 1024,
+} as const
+
+/** A node plugin at work. */
+export interface Driver {
+  readonly endpoint: string
+  readonly metrics: DriverMetrics
+  /** What it looks after, for people. */
+  inspect(): VolumeReport[]
+  /** Whether somebody here still needs a request, which the issuer then must keep. */
+  isNeeded(volumeId: string, requestId: string): boolean
+  /** Answers whoever waits, stops all work and gives the socket back. What pods see stays. */
+  close(): Promise<void>
+}
+
+/** How many RSA keys are made at once. More would keep Node's four I/O threads from files and name look-ups. */
+const rsaSlots = 2
+/** How long calls that are being answered may take when the driver stops, in milliseconds. */
+const drainTime = 2000
+
+/**
+ * Starts the node plugin: takes up the volumes that are there, then serves. None of it needs the API server.
+ *
+ * @param signal - gives up waiting for a predecessor that holds the data root or the socket
+ */
+export async function startDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
+  const { clock, log, libc, driverName, endpoint, nodeId, version, publishTimeout } = options
+  const dumpable = libc?.forbidDumps()
+  if (dumpable !== undefined) log.warn({ reason: dumpable }, 'core dumps could not be switched off')
+  const dataRoot = await openDataRoot(options.dataRoot, libc, clock, log, signal)
+  const metrics = options.metrics ?? createDriverMetrics()
+  const volumes = new Volumes({
+    ...options,
+    metrics,
+    directory: dataRoot.volumes,
+    bootId: await readBootId(),
+    keys: createKeyGenerator(new Semaphore(rsaSlots)),
+    random: Math.random,
+    newRequestId: () => randomBytes(16).toString('hex'),
+    swapOn: swapIsOn,
+  })
+  await volumes.restore()
+
+  const server = new Server()
+  server.addService(serviceDefinition(Identity), implementation<typeof Identity>(identityService(driverName, version)))
+  const node = nodeService({ nodeId, volumes, clock, log, metrics, publishTimeout })
+  server.addService(serviceDefinition(Node), implementation<typeof Node>(node))
+  const socket = await UnixServer.listen(endpoint, server, clock, log, signal)
+  const directory = options.registrationDirectory
+  const onRefused = (reason: string): void => options.onFatal(`the kubelet does not register this driver: ${reason}`)
+  const registration =
+    directory === undefined
+      ? undefined
+      : await registerWithKubelet({ directory, driverName, endpoint, clock, log, onRefused }, signal)
+  log.info({ socket: endpoint, volumes: volumes.reports().length, memory: options.mounter.description }, 'serving')
+
+  return {
+    endpoint,
+    metrics,
+    inspect: () => volumes.reports(),
+    isNeeded: (volumeId, requestId) => volumes.isNeeded(volumeId, requestId),
+    async close() {
+      await registration?.close()
+      await volumes.close()
+      await drain(server, clock)
+      await socket.close()
+      await dataRoot.close()
+    },
+  }
+}
+
+/** Lets calls end that are being answered, then closes every connection. */
+async function drain(server: Server, clock: Clock): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = clock.timer(drainTime, resolve)
+    server.tryShutdown(() => {
+      timer.cancel()
+      resolve()
+    })
+  })
+  server.forceShutdown()
+}

@@ -1,0 +1,31 @@
+import { status } from '@grpc/grpc-js'
+import { IssuanceError } from '../issuer/errors.ts'
+import { InvalidAttributesError, InvalidCallError, NotReadyError, OtherTargetError, RefusedError } from './errors.ts'
+
+/** How a call ends that does not end well. */
+export interface CallStatus {
+  readonly code: status
+  readonly details: string
+}
+
+/**
+ * Maps an error to a gRPC status, at the one place where errors leave the driver.
+ *
+ * The kubelet takes CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, RESOURCE_EXHAUSTED and ABORTED as "uncertain" and will unpublish;
+ * after any other code it believes that nothing is left on the node (csi_client.go, isFinalError). So whoever throws an error
+ * that maps to another code has cleaned up.
+ */
+export function callStatus(error: unknown): CallStatus {
+  const details = error instanceof Error ? error.message : String(error)
+  if (error instanceof InvalidCallError || error instanceof InvalidAttributesError) {
+    return { code: status.INVALID_ARGUMENT, details }
+  }
+  if (error instanceof RefusedError || error instanceof OtherTargetError) {
+    return { code: status.FAILED_PRECONDITION, details }
+  }
+  if (error instanceof NotReadyError) return { code: status.UNAVAILABLE, details }
+  if (error instanceof IssuanceError) {
+    return { code: error.final ? status.FAILED_PRECONDITION : status.UNAVAILABLE, details }
+  }
+  return { code: status.INTERNAL, details }
+}

@@ -1,0 +1,381 @@
+import type { KeyObject } from 'node:crypto'
+import { IssuanceError, IssuerRefusedError, RequesterGoneError, RequestGoneError } from '../issuer/errors.ts'
+import type { IssuedCertificate, IssuerReference, RequestHandle } from '../issuer/issuer.ts'
+import { backoffDelay } from '../runtime/backoff.ts'
+import { type Clock, sleep } from '../runtime/clock.ts'
+import type { Log } from '../runtime/log.ts'
+import { Mutex } from '../runtime/mutex.ts'
+import type { Mounter } from '../volume/mounter.ts'
+import { buildPayload } from '../volume/payload.ts'
+import { isComplete, writePayload } from '../volume/payload-writer.ts'
+import { renewalSpread, renewalTime } from '../volume/renewal.ts'
+import type { VolumeSpec } from '../volume/spec.ts'
+import type { Issued, VolumeRecord, VolumeStore } from '../volume/store.ts'
+import { NotReadyError } from './errors.ts'
+import { type IssuanceSurroundings, obtainCertificate } from './issuance.ts'
+import type { DriverMetrics } from './metrics.ts'
+import type { PodEvents } from './pod-events.ts'
+
+/** What a volume needs of its node. */
+export interface VolumeSurroundings extends IssuanceSurroundings {
+  readonly clock: Clock
+  readonly log: Log
+  readonly mounter: Mounter
+  readonly events: PodEvents
+  readonly metrics: DriverMetrics
+  /** In [0, 1), for backoff. */
+  readonly random: () => number
+  /** Told once a volume's first certificate is refused for good. Its memory is taken down before its callers hear of it. */
+  readonly onRefused: (volume: Volume, error: IssuanceError) => void
+  /** Told when the time at which a volume wants to be woken may have changed. */
+  readonly onSchedule: () => void
+}
+
+/** What a volume is doing. Each state holds exactly what it needs. */
+type VolumeState =
+  | { readonly is: 'requesting'; readonly progress: string }
+  | {
+      readonly is: 'issued'
+      readonly issued: Issued
+      readonly nextAttempt: number | undefined
+      readonly failures: number
+    }
+  | { readonly is: 'renewing'; readonly issued: Issued; readonly failures: number; readonly progress: string }
+
+/** How the waits for a first certificate grow, in milliseconds. */
+const firstBackoff = { first: 1000, cap: 60_000 }
+/** How the waits between attempts to renew grow; a short-lived certificate starts with a tenth of the time it has left. */
+const renewalBackoff = { first: 30_000, cap: 300_000 }
+/** How the waits after a denial grow: a denial is no hot loop. */
+export const denialBackoff = { first: 60_000, cap: 3600_000, jitter: 0 }
+
+/** A volume for people: what `inspect` shows. Times are epoch milliseconds. */
+export interface VolumeReport {
+  readonly volumeId: string
+  readonly target: string
+  readonly directory: string
+  readonly pod: VolumeSpec['pod']
+  readonly issuer: IssuerReference
+  readonly state: VolumeState['is']
+  readonly shown: boolean
+  readonly request: string | undefined
+  readonly issued: { readonly notBefore: number; readonly notAfter: number; readonly serial: string } | undefined
+  /** When the next attempt to renew is made. */
+  readonly renewAt: number | undefined
+}
+
+/** A caller of NodePublishVolume that waits for the first certificate. */
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/**
+ * One volume, from its first publish to its unpublish. A certificate's way is one straight line: key → request → submit → wait →
+ * check → files → swap. It belongs to the volume, not to the call that asked for it: a call may give up waiting, the work goes on.
+ */
+export class Volume {
+  readonly id: string
+  readonly store: VolumeStore
+  readonly spec: VolumeSpec
+  readonly #around: VolumeSurroundings
+  readonly #log: Log
+  readonly #ending = new AbortController()
+  /** Held while files, mounts or the record change. */
+  readonly #files = new Mutex()
+  readonly #waiters = new Set<Waiter>()
+  #record: VolumeRecord
+  #state: VolumeState
+  #work: Promise<void> = Promise.resolve()
+  /** The last request that was refused. */
+  #refused: RequestHandle | undefined
+
+  constructor(id: string, store: VolumeStore, spec: VolumeSpec, record: VolumeRecord, around: VolumeSurroundings) {
+    this.id = id
+    this.store = store
+    this.spec = spec
+    this.#record = record
+    this.#around = around
+    this.#log = around.log.child({ volume: id, pod: `${spec.pod.namespace}/${spec.pod.name}` })
+    this.#state =
+      record.issued === undefined
+        ? { is: 'requesting', progress: 'the request is being made' }
+        : { is: 'issued', issued: record.issued, nextAttempt: this.#renewalOf(record.issued), failures: 0 }
+  }
+
+  get target(): string {
+    return this.#record.target
+  }
+
+  /** Whether a pod may be running with it. */
+  get shown(): boolean {
+    return this.#record.shown
+  }
+
+  /** When it wants {@link wake} to be called, epoch milliseconds. */
+  get nextAttempt(): number | undefined {
+    return this.#state.is === 'issued' ? this.#state.nextAttempt : undefined
+  }
+
+  /** The last request that was refused, which the issuer still holds. */
+  get refused(): RequestHandle | undefined {
+    return this.#refused
+  }
+
+  /** When its certificate ends, epoch milliseconds. */
+  get notAfter(): number | undefined {
+    return this.#state.is === 'requesting' ? undefined : this.#state.issued.notAfter
+  }
+
+  report(): VolumeReport {
+    const state = this.#state
+    const issued = state.is === 'requesting' ? undefined : state.issued
+    return {
+      volumeId: this.id,
+      target: this.target,
+      directory: this.store.directory,
+      pod: this.spec.pod,
+      issuer: this.spec.issuer,
+      state: state.is,
+      shown: this.shown,
+      request: issued?.handle.name,
+      issued: issued && { notBefore: issued.notBefore, notAfter: issued.notAfter, serial: issued.serial },
+      renewAt: this.nextAttempt,
+    }
+  }
+
+  /** Starts, or after a restart resumes, what there is to do. A request in flight is resumed with its key. */
+  async start(): Promise<void> {
+    if (this.#state.is === 'requesting') {
+      this.#work = this.#issueFirst()
+      return
+    }
+    const pending = await this.store.readPending().catch(() => undefined)
+    if (pending === undefined) return
+    if (pending.request.id === this.#state.issued.handle.id) await this.store.clearPending()
+    else this.#state = { is: 'issued', issued: this.#state.issued, nextAttempt: this.#around.clock.now(), failures: 0 }
+  }
+
+  /**
+   * Waits for the first certificate; returns at once where there is one.
+   *
+   * @param deadline - epoch milliseconds
+   * @param signal - the caller's; giving up waiting does not stop the work
+   * @throws {NotReadyError} at the deadline, when the driver stops, or when the issuer refuses whoever must be mended first
+   * @throws {IssuanceError} that is final
+   */
+  waitForCertificate(deadline: number, signal: AbortSignal): Promise<void> {
+    if (this.#state.is !== 'requesting') return Promise.resolve()
+    if (this.#ending.signal.aborted) return Promise.reject(this.#ending.signal.reason as Error)
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void): void => {
+        timer.cancel()
+        signal.removeEventListener('abort', onAbort)
+        this.#waiters.delete(waiter)
+        finish()
+      }
+      const waiter: Waiter = { resolve: () => settle(resolve), reject: (error) => settle(() => reject(error)) }
+      const onAbort = (): void => waiter.reject(new NotReadyError(this.#describeWait('the caller stopped waiting')))
+      const timer = this.#around.clock.timer(deadline - this.#around.clock.now(), () => {
+        const text = this.#describeWait('no answer yet')
+        this.#around.events.record(this.spec.pod, 'Warning', 'CertificatePending', text)
+        waiter.reject(new NotReadyError(text))
+      })
+      signal.addEventListener('abort', onAbort, { once: true })
+      this.#waiters.add(waiter)
+      if (signal.aborted) onAbort()
+    })
+  }
+
+  /**
+   * Shows the files to the pod, having looked that all of them are there.
+   *
+   * @throws {MountError}
+   */
+  show(): Promise<void> {
+    return this.#files.run(async () => {
+      this.#ending.signal.throwIfAborted()
+      const { certificate, privateKey, ca } = this.spec.files
+      if (!(await isComplete(this.store.data, [certificate, privateKey, ca]))) {
+        throw new NotReadyError(`volume ${this.id} lacks files, although it has a certificate; it must be unpublished`)
+      }
+      await this.#around.mounter.show(this.store.data, this.target)
+      if (this.#record.shown) return
+      this.#record = { ...this.#record, shown: true }
+      await this.store.write(this.#record)
+    })
+  }
+
+  /** Renews the certificate, if it is time for it. */
+  wake(now: number): void {
+    if (this.#state.is !== 'issued' || this.#state.nextAttempt === undefined || this.#state.nextAttempt > now) return
+    const { issued, failures } = this.#state
+    this.#state = { is: 'renewing', issued, failures, progress: 'the request is being made' }
+    this.#work = this.#renew(issued, failures)
+  }
+
+  /** Ends all work for good and answers whoever waits, now or later, with an error. */
+  end(error: Error): void {
+    this.#ending.abort(error)
+    this.#refuseWaiters(error)
+  }
+
+  /** Ends all work and waits until nothing of it touches a file any more. What is stored stays, for a restart to go on. */
+  async stop(reason: string): Promise<void> {
+    this.end(new NotReadyError(reason))
+    await this.#work
+    await this.#files.idle()
+  }
+
+  /** Whether a request is this volume's last one, or may become it. */
+  isNeeded(requestId: string): boolean {
+    if (this.#state.is !== 'issued') return true
+    return [this.#state.issued.handle.id, this.#refused?.id].includes(requestId)
+  }
+
+  /** What the issuer may still hold of this volume. */
+  async handles(): Promise<readonly RequestHandle[]> {
+    const pending = await this.store.readPending().catch(() => undefined)
+    return [this.#record.issued?.handle, pending?.handle, this.#refused].filter((handle) => handle !== undefined)
+  }
+
+  #refuseWaiters(error: Error): void {
+    for (const waiter of this.#waiters) waiter.reject(error)
+  }
+
+  async #issueFirst(): Promise<void> {
+    const { signal } = this.#ending
+    for (let failures = 1; ; failures++) {
+      try {
+        await this.#obtain()
+        for (const waiter of this.#waiters) waiter.resolve()
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        this.#report('CertificateRequestFailed', error, {})
+        if (error instanceof IssuanceError && error.final && !(error instanceof RequestGoneError)) {
+          this.#around.onRefused(this, error)
+          return
+        }
+        this.#progress(messageOf(error))
+        if (error instanceof IssuerRefusedError) this.#refuseWaiters(error)
+        const delay = backoffDelay(failures, { ...firstBackoff, random: this.#around.random })
+        await sleep(this.#around.clock, delay, signal).catch(() => {})
+        if (signal.aborted) return
+      }
+    }
+  }
+
+  async #renew(before: Issued, failures: number): Promise<void> {
+    try {
+      await this.#obtain()
+      this.#around.metrics.renewals.inc({ outcome: 'success' })
+    } catch (error) {
+      if (this.#ending.signal.aborted) return
+      this.#around.metrics.renewals.inc({ outcome: 'failure' })
+      const nextAttempt = this.#afterFailedRenewal(before, failures + 1, error)
+      this.#report('RenewalFailed', error, {
+        expires: new Date(before.notAfter).toISOString(),
+        nextAttempt: nextAttempt === undefined ? 'never' : new Date(nextAttempt).toISOString(),
+      })
+      this.#state = { is: 'issued', issued: before, nextAttempt, failures: failures + 1 }
+    }
+    this.#around.onSchedule()
+  }
+
+  #afterFailedRenewal(before: Issued, failures: number, error: unknown): number | undefined {
+    if (error instanceof RequesterGoneError) return undefined
+    const now = this.#around.clock.now()
+    const { random } = this.#around
+    if (error instanceof IssuanceError && error.final && !(error instanceof RequestGoneError)) {
+      return now + backoffDelay(failures, { ...denialBackoff, random })
+    }
+    const left = Math.max(before.notAfter - now, (before.notAfter - before.notBefore) / 3)
+    const first = Math.min(renewalBackoff.first, Math.max(1000, left / 10))
+    return now + backoffDelay(failures, { first, cap: renewalBackoff.cap, random })
+  }
+
+  /** One attempt to get a certificate and put it in place. */
+  async #obtain(): Promise<void> {
+    if (this.#refused !== undefined) this.#forget(this.#refused)
+    this.#refused = undefined
+    const reuseKey = this.#state.is !== 'requesting'
+    const { key, answer, issued, warnings } = await obtainCertificate(
+      {
+        id: this.id,
+        spec: this.spec,
+        store: this.store,
+        log: this.#log,
+        reuseKey,
+        onRefused: (handle) => {
+          this.#refused = handle
+        },
+      },
+      this.#around,
+      this.#ending.signal,
+      (progress) => this.#progress(progress),
+    )
+    if (warnings.length > 0) {
+      const text = `${issued.handle.name}: ${warnings.join('; ')}`
+      this.#around.events.record(this.spec.pod, 'Warning', 'CertificateDiffers', text)
+      this.#log.warn({ request: issued.handle.name, warnings }, 'the certificate differs from what was asked for')
+    }
+    await this.#files.run(() => this.#replace(key, answer, issued))
+  }
+
+  /** Puts a checked certificate in place. From here the pod sees it, or after a crash the same request is resumed. */
+  async #replace(key: KeyObject, answer: IssuedCertificate, issued: Issued): Promise<void> {
+    this.#ending.signal.throwIfAborted()
+    const group = this.spec.fsGroup ?? numericGroup(this.#record.mountGroup)
+    await writePayload(this.store.data, buildPayload(this.spec, key, answer), group)
+    const superseded = this.#record.issued?.handle
+    const renewAt = this.#renewalOf(issued)
+    this.#record = { ...this.#record, issued: renewAt === undefined ? issued : { ...issued, renewAt } }
+    await this.store.write(this.#record)
+    await this.store.clearPending()
+    this.#state = { is: 'issued', issued, nextAttempt: renewAt, failures: 0 }
+    this.#log.info(
+      { request: issued.handle.name, serial: issued.serial, expires: new Date(issued.notAfter).toISOString() },
+      superseded === undefined ? 'certificate issued' : 'certificate renewed',
+    )
+    if (superseded !== undefined && superseded.id !== issued.handle.id) this.#forget(superseded)
+    this.#around.onSchedule()
+  }
+
+  #renewalOf(issued: Issued): number | undefined {
+    if (!this.spec.renewal.automatic) return undefined
+    return renewalTime(issued, this.spec.renewal.before, renewalSpread(this.id))
+  }
+
+  #forget(handle: RequestHandle): void {
+    this.#around
+      .issuerFor(this.spec.issuer)
+      .discard(handle)
+      .catch((error: unknown) => this.#log.warn({ error, request: handle.name }, 'a request is left with the issuer'))
+  }
+
+  #progress(progress: string): void {
+    if (this.#state.is !== 'issued') this.#state = { ...this.#state, progress }
+  }
+
+  #describeWait(why: string): string {
+    const progress = this.#state.is === 'requesting' ? this.#state.progress : this.#state.is
+    return `the certificate is not issued yet (${why}): ${progress}. The request is kept; the next attempt takes its answer`
+  }
+
+  #report(reason: string, error: unknown, context: Readonly<Record<string, string>>): void {
+    this.#around.metrics.failures.inc({ reason: error instanceof IssuanceError ? error.code : 'INTERNAL' })
+    const added = Object.entries(context).map(([name, value]) => `; ${name} ${value}`)
+    const text = messageOf(error)
+    this.#around.events.record(this.spec.pod, 'Warning', reason, `${text}${added.join('')}`)
+    this.#log.error({ error, ...context }, reason === 'RenewalFailed' ? 'renewal failed' : 'issuance failed')
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function numericGroup(group: string | undefined): number | undefined {
+  return group !== undefined && /^\d{1,10}$/.test(group) ? Number(group) : undefined
+}

@@ -1,0 +1,318 @@
+import { access, mkdir, readdir, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { IssuanceError } from '../issuer/errors.ts'
+import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
+import { backoffDelay } from '../runtime/backoff.ts'
+import type { Timer } from '../runtime/clock.ts'
+import { KeyedMutex } from '../runtime/mutex.ts'
+import { sanitizeContext } from '../volume/attributes.ts'
+import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
+import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
+import { InvalidAttributesError, InvalidCallError, NotReadyError, OtherTargetError, RefusedError } from './errors.ts'
+import { denialBackoff, Volume, type VolumeReport, type VolumeSurroundings } from './volume.ts'
+
+/** A NodePublishVolume call, its required fields looked at. */
+export interface PublishCall {
+  readonly volumeId: string
+  readonly target: string
+  readonly context: Readonly<Record<string, string>>
+  /** The pod's fsGroup as the kubelet sends it, a decimal number. */
+  readonly mountGroup: string | undefined
+  /** An SELinux context from the mount flags. */
+  readonly selinuxContext: string | undefined
+}
+
+export interface VolumesOptions extends Omit<VolumeSurroundings, 'onRefused' | 'onSchedule'> {
+  /** Where the private memory of all volumes is mounted, one folder each. */
+  readonly directory: string
+  readonly bootId: string
+  readonly defaults: SpecDefaults
+  /** The most that a volume's files may take, in bytes. */
+  readonly volumeSize: number
+  /** Refuses volumes where the kernel could write keys to swap. */
+  readonly requireNoswap: boolean
+  /** Whether any swap is on. */
+  readonly swapOn: () => Promise<boolean>
+  /** Why no new volume may be served, for people; undefined where it may. */
+  readonly obstacle: () => string | undefined
+}
+
+/** What is remembered of a request that was refused before its volume showed anything. Nothing else of the volume is left. */
+interface Denial {
+  readonly text: string
+  readonly attempts: number
+  readonly nextAttempt: number
+  readonly issuer: IssuerReference
+  readonly handle: RequestHandle | undefined
+}
+
+/** How many denials are remembered; the oldest go first. */
+const mostDenials = 1000
+/** The longest sleep of the renewal timer: it compares the wall clock at least this often, so that a suspend delays nothing for long. */
+const longestSleep = 3600_000
+const volumeIdForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+
+/** All volumes of the node: found again after a restart, published, woken when it is time to renew, and unpublished. */
+export class Volumes {
+  readonly #options: VolumesOptions
+  readonly #around: VolumeSurroundings
+  readonly #volumes = new Map<string, Volume>()
+  readonly #denials = new Map<string, Denial>()
+  readonly #serial = new KeyedMutex()
+  #timer: Timer | undefined
+  #closed = false
+
+  constructor(options: VolumesOptions) {
+    this.#options = options
+    this.#around = {
+      ...options,
+      onRefused: (volume, error) => void this.#abandon(volume, error),
+      onSchedule: () => this.#schedule(),
+    }
+  }
+
+  reports(): VolumeReport[] {
+    return [...this.#volumes.values()].map((volume) => volume.report())
+  }
+
+  /** Whether somebody here still needs a request, which the issuer then must keep. */
+  isNeeded(volumeId: string, requestId: string): boolean {
+    const volume = this.#volumes.get(volumeId)
+    return volume === undefined ? this.#denials.get(volumeId)?.handle?.id === requestId : volume.isNeeded(requestId)
+  }
+
+  /** Takes up every volume that an earlier process, or an earlier boot, has left. */
+  async restore(): Promise<void> {
+    await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
+    const names = await readdir(this.#options.directory)
+    await Promise.all(names.map((name) => this.#serial.run(name, () => this.#restoreOne(name))))
+    this.#schedule()
+  }
+
+  /**
+   * Publishes a volume, or answers for one that is published already.
+   *
+   * @param deadline - epoch milliseconds until which to wait for a first certificate
+   * @throws errors that grpc-status.ts maps; with a final one nothing of a new volume is left on the node
+   */
+  async publish(call: PublishCall, deadline: number, signal: AbortSignal): Promise<void> {
+    if (!volumeIdForm.test(call.volumeId)) {
+      const form = 'letters, digits, ".", "_" and "-", at most 128, the first a letter or digit'
+      throw new InvalidCallError(`volume_id ${JSON.stringify(call.volumeId)} is not valid: ${form}`)
+    }
+    const volume = await this.#serial.run(call.volumeId, () => this.#open(call))
+    if (volume.target !== call.target) throw new OtherTargetError(volume.id, volume.target)
+    await volume.waitForCertificate(deadline, signal)
+    try {
+      await volume.show()
+    } catch (error) {
+      // The volume stays for the next attempt, so the answer must be one after which the kubelet unpublishes.
+      throw error instanceof NotReadyError ? error : new NotReadyError(String(error), { cause: error })
+    }
+  }
+
+  /** Takes a volume away, whatever is left of it. A volume that nobody knows is gone already. */
+  async unpublish(volumeId: string, target: string): Promise<void> {
+    // An id that no volume can have must not become a path.
+    if (!volumeIdForm.test(volumeId)) return this.#uncover(target)
+    await this.#serial.run(volumeId, async () => {
+      const volume = this.#volumes.get(volumeId)
+      await volume?.stop('the volume is being unpublished')
+      const handles = (await volume?.handles()) ?? []
+      await this.#takeDown(this.#store(volumeId), target)
+      this.#volumes.delete(volumeId)
+      this.#count()
+      if (volume !== undefined) for (const handle of handles) this.#forget(volume.spec.issuer, handle)
+      this.#forgetDenial(volumeId)
+    })
+  }
+
+  /** Answers whoever waits and stops all work. What is stored stays, and so does what pods see. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#timer?.cancel()
+    await Promise.all([...this.#volumes.values()].map((volume) => volume.stop('the driver is stopping')))
+  }
+
+  async #open(call: PublishCall): Promise<Volume> {
+    const known = this.#volumes.get(call.volumeId)
+    if (known !== undefined) return known
+    if (this.#closed) throw new NotReadyError('the driver is stopping')
+    this.#refuseEarly(call.volumeId)
+    const parsed = parseVolumeSpec(call.context, this.#options.defaults)
+    if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
+    const obstacle = this.#options.obstacle()
+    if (obstacle !== undefined) throw new NotReadyError(obstacle)
+    const store = this.#store(call.volumeId)
+    try {
+      await this.#prepare(store, call)
+    } catch (error) {
+      await this.#takeDown(store, undefined)
+      throw error
+    }
+    const record: VolumeRecord = {
+      version: 1,
+      bootId: this.#options.bootId,
+      volumeId: call.volumeId,
+      target: call.target,
+      context: sanitizeContext(call.context),
+      mountGroup: call.mountGroup,
+      shown: false,
+    }
+    await store.write(record)
+    const volume = await this.#take(store, parsed.spec, record)
+    for (const { attribute, message } of parsed.warnings) {
+      this.#options.events.record(parsed.spec.pod, 'Warning', 'VolumeAttribute', `${attribute}: ${message}`)
+    }
+    return volume
+  }
+
+  async #prepare(store: VolumeStore, { selinuxContext, volumeId }: PublishCall): Promise<void> {
+    const { mounter, requireNoswap, swapOn, metrics, log, volumeSize } = this.#options
+    const size = { size: volumeSize }
+    const options = selinuxContext === undefined ? size : { ...size, selinuxContext }
+    const { noswap } = await mounter.mountPrivate(store.directory, options)
+    if (!noswap && (await swapOn())) {
+      metrics.swappable.set(1)
+      const text = 'swap is on and the kernel does not keep this tmpfs out of it (noswap needs Linux 6.3)'
+      if (requireNoswap)
+        throw new NotReadyError(`${text}; --require-noswap refuses that: turn swap off, or use a newer kernel`)
+      log.warn({ volume: volumeId }, `private keys may be written to disk: ${text}`)
+    }
+    await store.prepare()
+  }
+
+  async #take(store: VolumeStore, spec: VolumeSpec, record: VolumeRecord): Promise<Volume> {
+    const volume = new Volume(record.volumeId, store, spec, record, this.#around)
+    this.#volumes.set(volume.id, volume)
+    this.#count()
+    await volume.start()
+    return volume
+  }
+
+  async #restoreOne(name: string): Promise<void> {
+    const { log, mounter, bootId, defaults } = this.#options
+    const store = this.#store(name)
+    try {
+      const record = (await mounter.isPrivate(store.directory)) ? await store.read() : undefined
+      if (record === undefined || record.bootId !== bootId || (await this.#isAbandoned(record))) {
+        await this.#takeDown(store, record?.target)
+        return
+      }
+      const parsed = parseVolumeSpec(record.context, defaults)
+      if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
+      await this.#take(store, parsed.spec, record)
+    } catch (error) {
+      // It may be in use, so it is left as it is: a publish makes it anew in place, an unpublish takes it down.
+      log.error({ error, volume: name }, 'a volume cannot be taken up again; it is not renewed')
+    }
+  }
+
+  /** Whether its unpublish was missed: pod folder and target are both gone from the host. */
+  async #isAbandoned({ target }: VolumeRecord): Promise<boolean> {
+    const podFolder = /^.*\/pods\/[^/]+(?=\/volumes\/)/.exec(target)?.[0] ?? dirname(target)
+    // Where even the folder of all pods is missing, it is this process that cannot see the host.
+    return (await exists(dirname(podFolder))) && !(await exists(target)) && !(await exists(podFolder))
+  }
+
+  /** Unmounts the target, wipes every file, then unmounts the private memory. */
+  async #takeDown(store: VolumeStore, target: string | undefined): Promise<void> {
+    if (target !== undefined) await this.#uncover(target)
+    await store.wipe()
+    await this.#options.mounter.unmount(store.directory)
+    await store.remove()
+  }
+
+  async #uncover(target: string): Promise<void> {
+    await this.#options.mounter.unmount(target)
+    await rmdir(target).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+  }
+
+  /** A first certificate was refused for good: nothing of the volume is left but the memory of the denial. */
+  async #abandon(volume: Volume, error: IssuanceError): Promise<void> {
+    const { clock, log, random } = this.#options
+    const attempts = (this.#denials.get(volume.id)?.attempts ?? 0) + 1
+    const nextAttempt = clock.now() + backoffDelay(attempts, { ...denialBackoff, random })
+    const { refused: handle } = volume
+    this.#denials.delete(volume.id)
+    this.#denials.set(volume.id, { text: error.message, attempts, nextAttempt, issuer: volume.spec.issuer, handle })
+    for (const oldest of this.#denials.keys()) {
+      if (this.#denials.size <= mostDenials) break
+      this.#denials.delete(oldest)
+    }
+    await this.#serial.run(volume.id, async () => {
+      if (this.#volumes.get(volume.id) !== volume) return
+      try {
+        await this.#takeDown(volume.store, volume.target)
+        this.#volumes.delete(volume.id)
+        this.#count()
+        volume.end(error)
+      } catch (failure) {
+        log.error({ error: failure, volume: volume.id }, 'a refused volume could not be taken down')
+        volume.end(new NotReadyError(error.message, { cause: failure }))
+      }
+    })
+  }
+
+  #refuseEarly(volumeId: string): void {
+    const denial = this.#denials.get(volumeId)
+    if (denial === undefined) return
+    if (denial.nextAttempt <= this.#options.clock.now()) {
+      if (denial.handle !== undefined) this.#forget(denial.issuer, denial.handle)
+      this.#denials.set(volumeId, { ...denial, handle: undefined })
+      return
+    }
+    const next = new Date(denial.nextAttempt).toISOString()
+    throw new RefusedError(`${denial.text} (a new request is made at ${next} at the earliest)`)
+  }
+
+  #forgetDenial(volumeId: string): void {
+    const denial = this.#denials.get(volumeId)
+    if (denial?.handle !== undefined) this.#forget(denial.issuer, denial.handle)
+    this.#denials.delete(volumeId)
+  }
+
+  #forget(issuer: IssuerReference, handle: RequestHandle): void {
+    const { issuerFor, log } = this.#options
+    issuerFor(issuer)
+      .discard(handle)
+      .catch((error: unknown) => log.warn({ error, request: handle.name }, 'a request is left with the issuer'))
+  }
+
+  #store(volumeId: string): VolumeStore {
+    return new VolumeStore(join(this.#options.directory, volumeId))
+  }
+
+  #count(): void {
+    this.#options.metrics.volumes.set(this.#volumes.size)
+  }
+
+  /** Sets the one timer for all renewals. */
+  #schedule(): void {
+    this.#timer?.cancel()
+    if (this.#closed) return
+    const { clock, metrics } = this.#options
+    let first = Number.POSITIVE_INFINITY
+    let expiry = Number.POSITIVE_INFINITY
+    for (const volume of this.#volumes.values()) {
+      first = Math.min(first, volume.nextAttempt ?? Number.POSITIVE_INFINITY)
+      expiry = Math.min(expiry, volume.notAfter ?? Number.POSITIVE_INFINITY)
+    }
+    metrics.nextExpiry.set(Number.isFinite(expiry) ? expiry / 1000 : 0)
+    if (!Number.isFinite(first)) return
+    this.#timer = clock.timer(Math.min(Math.max(first - clock.now(), 0), longestSleep), () => {
+      const now = clock.now()
+      for (const volume of this.#volumes.values()) volume.wake(now)
+      this.#schedule()
+    })
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,74 @@
+import type { IssuanceRequest, IssuedCertificate, Issuer, RequestHandle } from '../../src/issuer/issuer.ts'
+import { createLocalCa, type LocalCa, type LocalCaOptions } from '../../src/issuer/local-ca.ts'
+
+/** What happens to a request, as it is when the request is submitted: it is signed, held back until {@link ScriptedIssuer.release}, or ends with an error or another answer. */
+export type Script =
+  | 'sign'
+  | 'hold'
+  | { readonly submit: (request: IssuanceRequest) => Error }
+  | { readonly wait: (handle: RequestHandle) => Error }
+  | {
+      readonly answer: (
+        signed: IssuedCertificate,
+        request: IssuanceRequest,
+      ) => IssuedCertificate | Promise<IssuedCertificate>
+    }
+
+/** The local CA, with the faults that a test wants. It remembers what it was asked, like an API server, across driver restarts. */
+export class ScriptedIssuer implements Issuer {
+  readonly ca: LocalCa
+  /** Every distinct request, in the order of its first submission. */
+  readonly requests: IssuanceRequest[] = []
+  readonly discarded: string[] = []
+  /** How often any request was submitted, again or for the first time. */
+  submissions = 0
+  script: Script = 'sign'
+  readonly #scripts = new Map<string, Script>()
+  #released: (() => void)[] = []
+
+  constructor(options: LocalCaOptions) {
+    this.ca = createLocalCa(options)
+  }
+
+  /** Lets go of what is held, and signs from now on. */
+  release(): void {
+    this.script = 'sign'
+    this.#scripts.clear()
+    for (const release of this.#released) release()
+    this.#released = []
+  }
+
+  async submit(request: IssuanceRequest, signal: AbortSignal): Promise<RequestHandle> {
+    this.submissions++
+    if (typeof this.script === 'object' && 'submit' in this.script) throw this.script.submit(request)
+    if (!this.requests.some(({ id }) => id === request.id)) this.requests.push(request)
+    this.#scripts.set(request.id, this.script)
+    return this.ca.submit(request, signal)
+  }
+
+  async wait(
+    handle: RequestHandle,
+    signal: AbortSignal,
+    progress?: (state: string) => void,
+  ): Promise<IssuedCertificate> {
+    const script = this.#scripts.get(handle.id) ?? this.script
+    if (script === 'hold') {
+      signal.throwIfAborted()
+      progress?.('held by the test')
+      await new Promise<void>((resolve, reject) => {
+        this.#released.push(resolve)
+        signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+      })
+    }
+    if (typeof script === 'object' && 'wait' in script) throw script.wait(handle)
+    const signed = await this.ca.wait(handle, signal, progress)
+    const request = this.requests.find(({ id }) => id === handle.id)
+    if (typeof script === 'object' && 'answer' in script && request !== undefined) return script.answer(signed, request)
+    return signed
+  }
+
+  async discard(handle: RequestHandle): Promise<void> {
+    this.discarded.push(handle.id)
+    await this.ca.discard(handle)
+  }
+}
