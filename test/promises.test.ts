@@ -57,7 +57,8 @@ describe('promise 1, the key', () => {
   test('the stored state holds no key, no token and no password', async () => {
     await start()
     const volume = await node.volume({
-      'csi.storage.k8s.io/serviceAccount.tokens': '{"":{"token":"secret-token"}}',
+      'csi.storage.k8s.io/serviceAccount.tokens':
+        '{"":{"token":"secret-token","expirationTimestamp":"2999-01-01T00:00:00Z"}}',
       'csi.cert-manager.io/pkcs12-password': 'secret-password',
     })
     await node.publish(volume)
@@ -445,6 +446,31 @@ describe('promise 10, renewal', () => {
     clock.advance(700 * hour)
     await until('it is renewed', async () => (await serialOf(volume)) !== serial)
     expect(await node.read(volume, 'tls.key')).toBe(key)
+  })
+
+  test('a renewal in the name of a pod whose token has ended waits for the next republish, and is told after five minutes', async () => {
+    const clock = new ManualClock()
+    issuer = new ScriptedIssuer({ clock })
+    issuer.needsToken = true
+    await start({ clock })
+    const volume = await node.volume()
+    const tokens = (token: string, expires: number) => ({
+      'csi.storage.k8s.io/serviceAccount.tokens': JSON.stringify({
+        '': { token, expirationTimestamp: new Date(expires).toISOString() },
+      }),
+    })
+    await expect(node.publish(volume)).rejects.toMatchObject({ code: status.UNAVAILABLE })
+    await node.publish({ ...volume, context: { ...volume.context, ...tokens('first', clock.now() + hour) } })
+    const serial = await serialOf(volume)
+    clock.advance(700 * hour)
+    await until('the renewal waits', () => node.driver.inspect()[0]?.state === 'issued')
+    expect(node.events.filter(({ reason }) => reason === 'RenewalFailed')).toEqual([])
+    clock.advance(5 * 60_000)
+    await until('it is told', () => node.events.find(({ reason }) => reason === 'RenewalFailed'))
+    await node.publish({ ...volume, context: { ...volume.context, ...tokens('second', clock.now() + hour) } })
+    clock.advance(0)
+    await until('it is renewed', async () => (await serialOf(volume)) !== serial)
+    expect(issuer.tokens).toEqual(['first', 'second'])
   })
 
   test('a wall clock that jumps over the time of renewal is noticed within an hour of running time', async () => {

@@ -30,6 +30,8 @@ interface DriverFlags {
   readonly defaultDuration: number
   readonly defaultLayout: 'default' | 'legacy'
   readonly publishTimeout: number
+  readonly keyPool: number
+  readonly useTokenRequest?: true
   readonly requireSan?: true
   readonly requireNoswap?: true
   readonly strictIssuer?: true
@@ -84,6 +86,11 @@ export function driverCommand(): Command {
         .argParser(parseLifetime)
         .default(driverDefaults.publishTimeout, '60s'),
     )
+    .option(
+      '--use-token-request',
+      "make requests with the token of the pod's service account, whose rights then decide",
+    )
+    .option('--key-pool <number>', 'RSA keys of each size to keep ready', parseNumber, driverDefaults.keyPool)
     .option('--require-san', 'refuse volumes without any DNS, IP or URI name')
     .option('--require-noswap', 'refuse volumes where the kernel could write keys to swap')
     .option('--strict-issuer', 'refuse certificates that differ in any way from what was asked for')
@@ -113,13 +120,15 @@ async function runDriver(flags: DriverFlags): Promise<void> {
   const limits = qps === 0 ? {} : { qps, burst: Math.max(1, flags.kubeApiBurst) }
   const client = new KubernetesClient(config, { log, clock, userAgent: `podpass-driver/${programVersion}`, ...limits })
   const events = new EventRecorder({ client, component: 'podpass-driver', instance: flags.nodeId, log, clock })
-  const guard = new CsiDriverGuard(flags.driverName, client, clock, log)
+  const useTokenRequest = flags.useTokenRequest === true
+  const guard = new CsiDriverGuard(flags.driverName, client, useTokenRequest, clock, log)
   const libc = loadLibc()
   const dataRoot = flags.dataRoot.startsWith('/') ? flags.dataRoot : `/${flags.dataRoot}`
   let driver: Driver | undefined
   const issuer = new CertManagerIssuer({
     client,
     nodeId: flags.nodeId,
+    useTokenRequest,
     log,
     clock,
     isNeeded: (volumeId, requestId) => driver?.isNeeded(volumeId, requestId) ?? true,
@@ -145,12 +154,14 @@ async function runDriver(flags: DriverFlags): Promise<void> {
         },
         publishTimeout: flags.publishTimeout,
         volumeSize: driverDefaults.volumeSize,
+        keyPool: flags.keyPool,
         strictIssuer: flags.strictIssuer === true,
         requireNoswap: flags.requireNoswap === true,
         issuerFor: () => issuer,
         mounter: new SystemMounter(libc === undefined ? mountCommands() : systemCalls(libc)),
         events: { record: (pod, type, reason, message) => events.record(podReference(pod), { type, reason, message }) },
         obstacle: () => badMounts ?? guard.obstacle(),
+        tokensInSecrets: () => guard.tokensInSecrets(),
         libc,
         clock,
         log,

@@ -9,13 +9,21 @@ import type { Log } from '../runtime/log.ts'
  * What is wrong with a CSIDriver object, for people. Without `podInfoOnMount` the kubelet leaves the pod's name and account to
  * whatever the pod's author writes, so identities could be forged.
  */
-export function csiDriverObstacle(name: string, object: CsiDriver | undefined): string | undefined {
+export function csiDriverObstacle(
+  name: string,
+  object: CsiDriver | undefined,
+  useTokenRequest: boolean,
+): string | undefined {
   if (object === undefined) return `there is no CSIDriver object ${name}; create it (deploy/driver/csidriver.yaml)`
-  const { podInfoOnMount, volumeLifecycleModes = ['Persistent'] } = object.spec
+  const { podInfoOnMount, volumeLifecycleModes = ['Persistent'], tokenRequests = [], requiresRepublish } = object.spec
   const changes: string[] = []
   if (podInfoOnMount !== true) changes.push('podInfoOnMount: true')
   if (!volumeLifecycleModes.includes('Ephemeral'))
     changes.push('volumeLifecycleModes: [Ephemeral] (delete and create it anew)')
+  if (useTokenRequest) {
+    if (!tokenRequests.some(({ audience }) => audience === '')) changes.push('tokenRequests: [{audience: ""}]')
+    if (requiresRepublish !== true) changes.push('requiresRepublish: true')
+  }
   return changes.length === 0 ? undefined : `the CSIDriver object ${name} must have ${changes.join(' and ')}`
 }
 
@@ -24,12 +32,15 @@ export class CsiDriverGuard {
   readonly #name: string
   readonly #log: Log
   readonly #reflector: Reflector<CsiDriver, CsiDriver>
+  readonly #useTokenRequest: boolean
   #trouble: ReflectorTrouble | undefined
   /** What is wrong with the object, once it was read. */
   #obstacle: string | undefined
 
-  constructor(name: string, client: KubernetesClient, clock: Clock, log: Log) {
+  /** @param useTokenRequest - whether requests are made with the tokens of pods, which the object must then ask for */
+  constructor(name: string, client: KubernetesClient, useTokenRequest: boolean, clock: Clock, log: Log) {
     this.#name = name
+    this.#useTokenRequest = useTokenRequest
     this.#log = log
     this.#reflector = new Reflector({
       client,
@@ -68,12 +79,17 @@ export class CsiDriverGuard {
     return `the CSIDriver object ${this.#name} has not been read yet${why}`
   }
 
+  /** Whether tokens come as CSI secrets, so that the volume context cannot hold any that the kubelet has sent (KEP-5538). */
+  tokensInSecrets(): boolean {
+    return this.#reflector.get(this.#name)?.spec.serviceAccountTokenInSecrets === true
+  }
+
   close(): Promise<void> {
     return this.#reflector.close()
   }
 
   #look(object: CsiDriver | undefined): void {
-    const obstacle = csiDriverObstacle(this.#name, object)
+    const obstacle = csiDriverObstacle(this.#name, object, this.#useTokenRequest)
     if (obstacle !== undefined && obstacle !== this.#obstacle) {
       this.#log.error({ csiDriver: this.#name }, `no new volume is served: ${obstacle}`)
     }

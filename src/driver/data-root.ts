@@ -1,4 +1,4 @@
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, open, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Libc } from '../runtime/libc.ts'
@@ -7,6 +7,12 @@ import { mountOf, readMountInfo } from '../volume/mount-info.ts'
 
 /** How often a lock that another process holds is tried again, in milliseconds; flock(2) can only be waited for by blocking. */
 const lockPause = 100
+
+/** A data root that cannot be locked. */
+export class DataRootError extends Error {
+  override readonly name = 'DataRootError'
+  readonly code = 'DATA_ROOT_UNUSABLE'
+}
 
 /** The folder in which the driver keeps its volumes, held by one process at a time. */
 export interface DataRoot {
@@ -19,6 +25,8 @@ export interface DataRoot {
  * process ends, however it ends.
  *
  * @param libc - undefined where flock(2) cannot be called; then a second driver is only noticed by its socket
+ * @throws {DataRootError} where the file system does not lock
+ * @throws the signal's reason
  */
 export async function openDataRoot(
   path: string,
@@ -30,7 +38,14 @@ export async function openDataRoot(
   await mkdir(path, { recursive: true, mode: 0o700 })
   const lock = await open(join(path, 'lock'), 'w', 0o600)
   try {
-    for (let waited = false; libc?.lockExclusive(lock.fd) !== undefined; waited = true) {
+    for (let waited = false; ; waited = true) {
+      const refusal = libc?.lockExclusive(lock.fd)
+      if (refusal === undefined) break
+      if (refusal !== 'EAGAIN') {
+        throw new DataRootError(
+          `cannot lock ${join(path, 'lock')}: ${refusal}; choose a data root on a local file system`,
+        )
+      }
       if (!waited) log.info({ dataRoot: path }, 'another driver holds the data root; waiting for it to end')
       await sleep(clock, lockPause, signal)
     }
@@ -49,9 +64,12 @@ export async function openDataRoot(
  */
 export async function mountObstacle(dataRoot: string, podsDirectory: string | undefined): Promise<string | undefined> {
   const mounts = await readMountInfo()
-  const wrong = [dataRoot, podsDirectory]
-    .filter((path) => path !== undefined)
-    .filter((path) => mountOf(mounts, path)?.shared !== true)
+  const wrong: string[] = []
+  for (const path of [dataRoot, podsDirectory]) {
+    if (path === undefined) continue
+    const real = await realpath(path).catch(() => path)
+    if (mountOf(mounts, real)?.shared !== true) wrong.push(path)
+  }
   if (wrong.length === 0) return undefined
   return (
     `${wrong.join(' and ')} ${wrong.length === 1 ? 'is' : 'are'} not on a mount shared with the host, so pods would not see their ` +

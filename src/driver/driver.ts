@@ -11,6 +11,7 @@ import { UnixServer } from '../runtime/unix-server.ts'
 import type { Mounter } from '../volume/mounter.ts'
 import type { SpecDefaults } from '../volume/spec.ts'
 import { createKeyGenerator } from '../x509/key.ts'
+import { KeyPool } from '../x509/key-pool.ts'
 import { openDataRoot, readBootId, swapIsOn } from './data-root.ts'
 import { identityService } from './identity-service.ts'
 import { createDriverMetrics, type DriverMetrics } from './metrics.ts'
@@ -35,6 +36,8 @@ export interface DriverOptions {
   readonly publishTimeout: number
   /** The most that a volume's files may take, in bytes. */
   readonly volumeSize: number
+  /** How many RSA keys of each size are kept ready. */
+  readonly keyPool: number
   readonly strictIssuer: boolean
   readonly requireNoswap: boolean
   readonly issuerFor: (reference: IssuerReference) => Issuer
@@ -42,6 +45,8 @@ export interface DriverOptions {
   readonly events: PodEvents
   /** Why no new volume may be served, for people; undefined where it may. */
   readonly obstacle: () => string | undefined
+  /** Whether the CSIDriver object says that tokens come as CSI secrets. */
+  readonly tokensInSecrets: () => boolean
   readonly libc: Libc | undefined
   readonly clock: Clock
   readonly log: Log
@@ -54,6 +59,7 @@ export const driverDefaults = {
   driverName: 'csi.cert-manager.io',
   publishTimeout: 60_000,
   volumeSize: 4 * 1024 * 1024,
+  keyPool: 16,
 } as const
 
 /** A node plugin at work. */
@@ -79,17 +85,22 @@ const drainTime = 2000
  * @param signal - gives up waiting for a predecessor that holds the data root or the socket
  */
 export async function startDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
-  const { clock, log, libc, driverName, endpoint, nodeId, version, publishTimeout } = options
+  const { clock, log, libc, driverName, endpoint, nodeId, version, publishTimeout, tokensInSecrets } = options
   const dumpable = libc?.forbidDumps()
   if (dumpable !== undefined) log.warn({ reason: dumpable }, 'core dumps could not be switched off')
   const dataRoot = await openDataRoot(options.dataRoot, libc, clock, log, signal)
+  const keys = new KeyPool({
+    generator: createKeyGenerator(new Semaphore(rsaSlots)),
+    capacity: options.keyPool,
+    sizes: [2048],
+  })
   const metrics = options.metrics ?? createDriverMetrics()
   const volumes = new Volumes({
     ...options,
     metrics,
     directory: dataRoot.volumes,
     bootId: await readBootId(),
-    keys: createKeyGenerator(new Semaphore(rsaSlots)),
+    keys,
     random: Math.random,
     newRequestId: () => randomBytes(16).toString('hex'),
     swapOn: swapIsOn,
@@ -98,7 +109,7 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
 
   const server = new Server()
   server.addService(serviceDefinition(Identity), implementation<typeof Identity>(identityService(driverName, version)))
-  const node = nodeService({ nodeId, volumes, clock, log, metrics, publishTimeout })
+  const node = nodeService({ nodeId, volumes, clock, log, metrics, publishTimeout, tokensInSecrets })
   server.addService(serviceDefinition(Node), implementation<typeof Node>(node))
   const socket = await UnixServer.listen(endpoint, server, clock, log, signal)
   const directory = options.registrationDirectory
@@ -118,6 +129,7 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
       await registration?.close()
       await volumes.close()
       await drain(server, clock)
+      await keys.close()
       await socket.close()
       await dataRoot.close()
     },

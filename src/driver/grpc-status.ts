@@ -1,12 +1,19 @@
 import { status } from '@grpc/grpc-js'
 import { IssuanceError } from '../issuer/errors.ts'
 import { InvalidAttributesError, InvalidCallError, NotReadyError, OtherTargetError, RefusedError } from './errors.ts'
+import { PodTokensError } from './pod-tokens.ts'
 
 /** How a call ends that does not end well. */
 export interface CallStatus {
   readonly code: status
   readonly details: string
 }
+
+/**
+ * The longest text of an answer, in characters. It travels in HTTP/2 trailers, and trailers of some 64 KiB end the connection, with
+ * all its calls; how long a text gets is in the hands of a pod's author, whose attributes it quotes.
+ */
+const longestDetails = 4000
 
 /**
  * Maps an error to a gRPC status, at the one place where errors leave the driver.
@@ -16,8 +23,8 @@ export interface CallStatus {
  * that maps to another code has cleaned up.
  */
 export function callStatus(error: unknown): CallStatus {
-  const details = error instanceof Error ? error.message : String(error)
-  if (error instanceof InvalidCallError || error instanceof InvalidAttributesError) {
+  const details = shorten(error instanceof Error ? error.message : String(error))
+  if (error instanceof InvalidCallError || error instanceof PodTokensError || error instanceof InvalidAttributesError) {
     return { code: status.INVALID_ARGUMENT, details }
   }
   if (error instanceof RefusedError || error instanceof OtherTargetError) {
@@ -28,4 +35,10 @@ export function callStatus(error: unknown): CallStatus {
     return { code: error.final ? status.FAILED_PRECONDITION : status.UNAVAILABLE, details }
   }
   return { code: status.INTERNAL, details }
+}
+
+/** Half a surrogate pair has no form in a URI, in which grpc-js writes the text, so the cut makes none. */
+function shorten(text: string): string {
+  const kept = text.length > longestDetails ? `${text.slice(0, longestDetails - 1)}…` : text
+  return kept.toWellFormed()
 }

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AnswerRefusedError, IssuanceError } from '../issuer/errors.ts'
-import type { IssuedCertificate, Issuer, IssuerReference, RequestHandle } from '../issuer/issuer.ts'
+import type { IssuedCertificate, Issuer, IssuerReference, PodCredentials, RequestHandle } from '../issuer/issuer.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import type { VolumeSpec } from '../volume/spec.ts'
@@ -31,6 +31,7 @@ export interface IssuanceSubject {
   readonly spec: VolumeSpec
   readonly store: VolumeStore
   readonly log: Log
+  readonly credentials: PodCredentials
   /** Whether there is a certificate already, whose key may be kept. */
   readonly reuseKey: boolean
   /** Told of a request that was refused for good. It is left with the issuer until the next one, for people to look at. */
@@ -63,7 +64,7 @@ export async function obtainCertificate(
   const issuer = around.issuerFor(volume.spec.issuer)
   let { handle } = pending
   try {
-    handle = await issuer.submit(pending.request, signal)
+    handle = await issuer.submit(pending.request, signal, volume.credentials)
     if (JSON.stringify(handle) !== JSON.stringify(pending.handle))
       await volume.store.writeHandle(pending.request, handle)
     const { name } = handle

@@ -17,6 +17,7 @@ import type { Log } from '../runtime/log.ts'
 import { InvalidCallError } from './errors.ts'
 import { callStatus } from './grpc-status.ts'
 import type { DriverMetrics } from './metrics.ts'
+import { readPodTokens } from './pod-tokens.ts'
 import type { PublishCall, Volumes } from './volumes.ts'
 
 export interface NodeServiceOptions {
@@ -25,6 +26,8 @@ export interface NodeServiceOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: DriverMetrics
+  /** Whether the CSIDriver object says that tokens come as CSI secrets. */
+  readonly tokensInSecrets: () => boolean
   /** The longest that a publish waits for a certificate, in milliseconds. */
   readonly publishTimeout: number
 }
@@ -78,7 +81,7 @@ export function nodeService(options: NodeServiceOptions): UnaryMethods<typeof No
   }
 
   async function publish(call: ServerUnaryCall<NodePublishVolumeRequest, unknown>) {
-    const parsed = parsePublish(call.request)
+    const parsed = parsePublish(call.request, options.tokensInSecrets())
     const cancelled = new AbortController()
     call.on('cancelled', () => cancelled.abort())
     const limit = new Date(call.getDeadline()).getTime() - deadlineMargin
@@ -96,8 +99,8 @@ export function nodeService(options: NodeServiceOptions): UnaryMethods<typeof No
 }
 
 /** Looks at the fields in the order in which csi-sanity leaves them out. */
-function parsePublish(request: NodePublishVolumeRequest): PublishCall {
-  const { volumeId, targetPath, volumeCapability, volumeContext } = request
+function parsePublish(request: NodePublishVolumeRequest, tokensInSecrets: boolean): PublishCall {
+  const { volumeId, targetPath, volumeCapability, volumeContext, secrets } = request
   requireField('volume_id', volumeId)
   requirePath('target_path', targetPath)
   if (volumeCapability === undefined) throw new InvalidCallError('volume_capability is missing')
@@ -112,6 +115,7 @@ function parsePublish(request: NodePublishVolumeRequest): PublishCall {
     target: targetPath,
     context: volumeContext,
     mountGroup: accessType.value?.volumeMountGroup || undefined,
+    tokens: readPodTokens(secrets, volumeContext, tokensInSecrets),
     selinuxContext: context,
   }
 }

@@ -1,5 +1,11 @@
 import type { KeyObject } from 'node:crypto'
-import { IssuanceError, IssuerRefusedError, RequesterGoneError, RequestGoneError } from '../issuer/errors.ts'
+import {
+  IssuanceError,
+  IssuerRefusedError,
+  RequesterGoneError,
+  RequestGoneError,
+  TokenMissingError,
+} from '../issuer/errors.ts'
 import type { IssuedCertificate, IssuerReference, RequestHandle } from '../issuer/issuer.ts'
 import { backoffDelay } from '../runtime/backoff.ts'
 import { type Clock, sleep } from '../runtime/clock.ts'
@@ -15,6 +21,7 @@ import { NotReadyError } from './errors.ts'
 import { type IssuanceSurroundings, obtainCertificate } from './issuance.ts'
 import type { DriverMetrics } from './metrics.ts'
 import type { PodEvents } from './pod-events.ts'
+import { liveToken, noTokens, type PodTokens } from './pod-tokens.ts'
 
 /** What a volume needs of its node. */
 export interface VolumeSurroundings extends IssuanceSurroundings {
@@ -40,12 +47,19 @@ type VolumeState =
       readonly nextAttempt: number | undefined
       readonly failures: number
     }
-  | { readonly is: 'renewing'; readonly issued: Issued; readonly failures: number; readonly progress: string }
+  | {
+      readonly is: 'renewing'
+      readonly issued: Issued
+      readonly failures: number
+      readonly progress: string
+    }
 
 /** How the waits for a first certificate grow, in milliseconds. */
 const firstBackoff = { first: 1000, cap: 60_000 }
 /** How the waits between attempts to renew grow; a short-lived certificate starts with a tenth of the time it has left. */
 const renewalBackoff = { first: 30_000, cap: 300_000 }
+/** How long a renewal waits for a token of the pod before that is trouble, in milliseconds. */
+const tokenPatience = 5 * 60_000
 /** How the waits after a denial grow: a denial is no hot loop. */
 export const denialBackoff = { first: 60_000, cap: 3600_000, jitter: 0 }
 
@@ -87,6 +101,11 @@ export class Volume {
   #record: VolumeRecord
   #state: VolumeState
   #work: Promise<void> = Promise.resolve()
+  #tokens = noTokens
+  /** Since when a renewal waits for a token of the pod, epoch milliseconds. */
+  #tokenMissedAt: number | undefined
+  /** Ends the wait for the next attempt at a first certificate. */
+  #nudge: (() => void) | undefined
   /** The last request that was refused. */
   #refused: RequestHandle | undefined
 
@@ -206,6 +225,16 @@ export class Volume {
     })
   }
 
+  /** Takes the pod's tokens of a publish. What has waited for them goes on. */
+  refresh(tokens: PodTokens): void {
+    this.#tokens = tokens
+    if (tokens.size === 0) return
+    this.#nudge?.()
+    if (this.#state.is !== 'issued' || this.#tokenMissedAt === undefined) return
+    this.#state = { ...this.#state, nextAttempt: this.#around.clock.now() }
+    this.#around.onSchedule()
+  }
+
   /** Renews the certificate, if it is time for it. */
   wake(now: number): void {
     if (this.#state.is !== 'issued' || this.#state.nextAttempt === undefined || this.#state.nextAttempt > now) return
@@ -258,20 +287,34 @@ export class Volume {
           return
         }
         this.#progress(messageOf(error))
-        if (error instanceof IssuerRefusedError) this.#refuseWaiters(error)
-        const delay = backoffDelay(failures, { ...firstBackoff, random: this.#around.random })
-        await sleep(this.#around.clock, delay, signal).catch(() => {})
+        if (error instanceof IssuerRefusedError || error instanceof TokenMissingError) this.#refuseWaiters(error)
+        await this.#pause(backoffDelay(failures, { ...firstBackoff, random: this.#around.random }))
         if (signal.aborted) return
       }
     }
   }
 
+  /** Waits for the next attempt, or until there is a reason to make it at once. */
+  async #pause(delay: number): Promise<void> {
+    const nudged = new AbortController()
+    this.#nudge = () => nudged.abort()
+    await sleep(this.#around.clock, delay, AbortSignal.any([this.#ending.signal, nudged.signal])).catch(() => {})
+    this.#nudge = undefined
+  }
+
   async #renew(before: Issued, failures: number): Promise<void> {
     try {
       await this.#obtain()
+      this.#tokenMissedAt = undefined
       this.#around.metrics.renewals.inc({ outcome: 'success' })
     } catch (error) {
       if (this.#ending.signal.aborted) return
+      if (this.#waitsForToken(error)) {
+        const nextAttempt = this.#around.clock.now() + tokenPatience
+        this.#state = { is: 'issued', issued: before, nextAttempt, failures }
+        this.#around.onSchedule()
+        return
+      }
       this.#around.metrics.renewals.inc({ outcome: 'failure' })
       const nextAttempt = this.#afterFailedRenewal(before, failures + 1, error)
       this.#report('RenewalFailed', error, {
@@ -281,6 +324,14 @@ export class Volume {
       this.#state = { is: 'issued', issued: before, nextAttempt, failures: failures + 1 }
     }
     this.#around.onSchedule()
+  }
+
+  /** A token that is missing is no failure until the kubelet has had time to send a fresh one with its next republish. */
+  #waitsForToken(error: unknown): boolean {
+    if (!(error instanceof TokenMissingError)) return false
+    const now = this.#around.clock.now()
+    this.#tokenMissedAt ??= now
+    return now - this.#tokenMissedAt < tokenPatience
   }
 
   #afterFailedRenewal(before: Issued, failures: number, error: unknown): number | undefined {
@@ -306,6 +357,7 @@ export class Volume {
         spec: this.spec,
         store: this.store,
         log: this.#log,
+        credentials: { token: (audience) => liveToken(this.#tokens, audience, this.#around.clock.now()) },
         reuseKey,
         onRefused: (handle) => {
           this.#refused = handle

@@ -9,6 +9,7 @@ import { sanitizeContext } from '../volume/attributes.ts'
 import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
 import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
 import { InvalidAttributesError, InvalidCallError, NotReadyError, OtherTargetError, RefusedError } from './errors.ts'
+import { noTokens, type PodTokens } from './pod-tokens.ts'
 import { denialBackoff, Volume, type VolumeReport, type VolumeSurroundings } from './volume.ts'
 
 /** A NodePublishVolume call, its required fields looked at. */
@@ -18,6 +19,7 @@ export interface PublishCall {
   readonly context: Readonly<Record<string, string>>
   /** The pod's fsGroup as the kubelet sends it, a decimal number. */
   readonly mountGroup: string | undefined
+  readonly tokens: PodTokens
   /** An SELinux context from the mount flags. */
   readonly selinuxContext: string | undefined
 }
@@ -101,6 +103,7 @@ export class Volumes {
       throw new InvalidCallError(`volume_id ${JSON.stringify(call.volumeId)} is not valid: ${form}`)
     }
     const volume = await this.#serial.run(call.volumeId, () => this.#open(call))
+    volume.refresh(call.tokens)
     if (volume.target !== call.target) throw new OtherTargetError(volume.id, volume.target)
     await volume.waitForCertificate(deadline, signal)
     try {
@@ -160,7 +163,7 @@ export class Volumes {
       shown: false,
     }
     await store.write(record)
-    const volume = await this.#take(store, parsed.spec, record)
+    const volume = await this.#take(store, parsed.spec, record, call.tokens)
     for (const { attribute, message } of parsed.warnings) {
       this.#options.events.record(parsed.spec.pod, 'Warning', 'VolumeAttribute', `${attribute}: ${message}`)
     }
@@ -182,8 +185,9 @@ export class Volumes {
     await store.prepare()
   }
 
-  async #take(store: VolumeStore, spec: VolumeSpec, record: VolumeRecord): Promise<Volume> {
+  async #take(store: VolumeStore, spec: VolumeSpec, record: VolumeRecord, tokens: PodTokens): Promise<Volume> {
     const volume = new Volume(record.volumeId, store, spec, record, this.#around)
+    volume.refresh(tokens)
     this.#volumes.set(volume.id, volume)
     this.#count()
     await volume.start()
@@ -201,7 +205,7 @@ export class Volumes {
       }
       const parsed = parseVolumeSpec(record.context, defaults)
       if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
-      await this.#take(store, parsed.spec, record)
+      await this.#take(store, parsed.spec, record, noTokens)
     } catch (error) {
       // It may be in use, so it is left as it is: a publish makes it anew in place, an unpublish takes it down.
       log.error({ error, volume: name }, 'a volume cannot be taken up again; it is not renewed')

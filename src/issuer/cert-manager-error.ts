@@ -11,8 +11,9 @@ import {
  * Says what a failed call to the API server means for a request.
  *
  * @param name - namespace and name of the request
+ * @param caller - in whose name it was made, such as `the driver's service account`
  */
-export function createError(error: unknown, name: string): IssuanceError {
+export function createError(error: unknown, name: string, caller: string): IssuanceError {
   const request = `CertificateRequest ${name}`
   if (!(error instanceof ApiError)) {
     const text = error instanceof Error ? error.message : String(error)
@@ -28,7 +29,7 @@ export function createError(error: unknown, name: string): IssuanceError {
     return new IssuerRefusedError(text, { cause: error })
   }
   if (status === 401 || status === 403) {
-    const text = `${request} cannot be created: ${message}; check the rights of the driver's service account`
+    const text = `${request} cannot be created: ${message}; check the rights of ${caller}`
     return new IssuerRefusedError(text, { cause: error })
   }
   if (status === 400 || status === 422) return new RequestDeniedError(request, message)

@@ -8,13 +8,15 @@ import { formatGoDuration } from '../runtime/go-duration.ts'
 import type { Log } from '../runtime/log.ts'
 import { requestOutcome, type RequestOutcome } from './certificate-request-outcome.ts'
 import { createError } from './cert-manager-error.ts'
-import { RequestGoneError } from './errors.ts'
-import type { IssuanceRequest, IssuedCertificate, Issuer, RequestHandle } from './issuer.ts'
+import { RequestGoneError, TokenMissingError } from './errors.ts'
+import type { IssuanceRequest, IssuedCertificate, Issuer, PodCredentials, RequestHandle } from './issuer.ts'
 import { identityMetadata, nodeSelector, volumeOf } from './request-identity.ts'
 
 export interface CertManagerOptions {
   readonly client: KubernetesClient
   readonly nodeId: string
+  /** Whether requests are created with the token of the pod's service account, so that its rights and policies decide. */
+  readonly useTokenRequest: boolean
   readonly log: Log
   readonly clock: Clock
   /** Whether a volume still needs a request; asked of each of this node's requests after a list, and who says no has it deleted. */
@@ -35,6 +37,14 @@ interface Awaited {
   outcome: RequestOutcome
   changed: (() => void) | undefined
 }
+
+/** In whose name a request is created. */
+interface Caller {
+  readonly name: string
+  readonly options: { readonly token?: string }
+}
+
+const ownCaller: Caller = { name: "the driver's service account", options: {} }
 
 const namePrefix = 'podpass-'
 
@@ -87,7 +97,8 @@ export class CertManagerIssuer implements Issuer {
     )
   }
 
-  async submit(request: IssuanceRequest, signal: AbortSignal): Promise<RequestHandle> {
+  async submit(request: IssuanceRequest, signal: AbortSignal, credentials?: PodCredentials): Promise<RequestHandle> {
+    const caller = this.#callerOf(request, credentials)
     const object = this.#objectOf(request)
     const { namespace, name } = nameOf(object)
     const key = keyOf({ namespace, name })
@@ -100,7 +111,7 @@ export class CertManagerIssuer implements Issuer {
     this.#awaited.set(key, awaited)
     let stored: CertificateRequest
     try {
-      stored = await this.#createOnce(object, signal)
+      stored = await this.#createOnce(object, caller, signal)
     } catch (error) {
       this.#awaited.delete(key)
       throw error
@@ -155,16 +166,27 @@ export class CertManagerIssuer implements Issuer {
     await this.#reflector.close()
   }
 
+  #callerOf({ pod }: IssuanceRequest, credentials: PodCredentials | undefined): Caller {
+    if (!this.#options.useTokenRequest) return ownCaller
+    const token = credentials?.token('')
+    if (token === undefined) {
+      throw new TokenMissingError(
+        `the kubelet has sent no token of service account ${pod.namespace}/${pod.serviceAccount} that holds`,
+      )
+    }
+    return { name: `service account ${pod.namespace}/${pod.serviceAccount}`, options: { token } }
+  }
+
   /** Creates a request, or finds the one that an earlier attempt has created. */
-  async #createOnce(object: CertificateRequest, signal: AbortSignal): Promise<CertificateRequest> {
+  async #createOnce(object: CertificateRequest, caller: Caller, signal: AbortSignal): Promise<CertificateRequest> {
     const { client } = this.#options
     const { namespace, name } = nameOf(object)
     try {
-      return await client.create(certificateRequests, object, { signal })
+      return await client.create(certificateRequests, object, { signal, ...caller.options })
     } catch (error) {
       if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') {
         signal.throwIfAborted()
-        throw createError(error, `${namespace}/${name}`)
+        throw createError(error, `${namespace}/${name}`, caller.name)
       }
     }
     const found = await this.#read({ namespace, name }, signal)
@@ -198,7 +220,7 @@ export class CertManagerIssuer implements Issuer {
       return items[0]
     } catch (error) {
       signal.throwIfAborted()
-      throw createError(error, `${namespace}/${name}`)
+      throw createError(error, `${namespace}/${name}`, ownCaller.name)
     }
   }
 

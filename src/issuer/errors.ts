@@ -55,6 +55,16 @@ export class RequesterGoneError extends IssuanceError {
   readonly final = true
 }
 
+/**
+ * The pod's own token is needed, and the kubelet has sent none that still holds. It sends a fresh one with each republish, about once
+ * a minute.
+ */
+export class TokenMissingError extends IssuanceError {
+  override readonly name = 'TokenMissingError'
+  readonly code = 'TOKEN_MISSING'
+  readonly final = false
+}
+
 /** The issuer cannot be reached or is not ready. The same request may be tried again. */
 export class IssuerUnavailableError extends IssuanceError {
   override readonly name = 'IssuerUnavailableError'

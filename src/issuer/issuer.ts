@@ -33,6 +33,12 @@ export interface IssuanceRequest {
   readonly annotations: Readonly<Record<string, string>>
 }
 
+/** What speaks for the pod while a request is submitted. It is never stored. */
+export interface PodCredentials {
+  /** The pod's service account token for an audience; undefined where the kubelet has sent none that still holds. */
+  token(audience: string): string | undefined
+}
+
 /** What an issuer gives back for a request it holds. Plain data: it is stored beside the key and outlives the process. */
 export interface RequestHandle {
   /** The request's id. */
@@ -61,9 +67,10 @@ export interface Issuer {
   /**
    * Hands the request over; resolves once the issuer holds it durably. Idempotent by `request.id`, so a restart may repeat it.
    *
+   * @param credentials - of the pod, for issuers that are asked in its name
    * @throws {IssuanceError} final where the issuer can never hold this request, else retryable
    */
-  submit(request: IssuanceRequest, signal: AbortSignal): Promise<RequestHandle>
+  submit(request: IssuanceRequest, signal: AbortSignal, credentials?: PodCredentials): Promise<RequestHandle>
   /**
    * Resolves with the chain, or rejects with a final (denied, failed) or a retryable error. Event driven, never a poll.
    *

@@ -64,6 +64,7 @@ export async function setStage(options: StageOptions, signal: AbortSignal): Prom
       mounter: mounterFor(prepared, libc),
       events: { record: (pod, type, reason, message) => recordEvent(events, pod, `${type} ${reason}: ${message}`) },
       obstacle: () => undefined,
+      tokensInSecrets: () => false,
       // A process that cannot be dumped cannot be entered by nsenter(1) either, but by root.
       libc: libc && options.open ? { ...libc, forbidDumps: () => undefined } : libc,
       clock,

@@ -69,6 +69,7 @@ export class TestNode {
         defaults: standardDefaults,
         publishTimeout: driverDefaults.publishTimeout,
         volumeSize: driverDefaults.volumeSize,
+        keyPool: 0,
         strictIssuer: false,
         requireNoswap: false,
         issuerFor: () => {
@@ -81,6 +82,7 @@ export class TestNode {
           },
         },
         obstacle: () => undefined,
+        tokensInSecrets: () => false,
         libc: undefined,
         clock: systemClock,
         log: silentLog,

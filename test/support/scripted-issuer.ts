@@ -1,4 +1,11 @@
-import type { IssuanceRequest, IssuedCertificate, Issuer, RequestHandle } from '../../src/issuer/issuer.ts'
+import { TokenMissingError } from '../../src/issuer/errors.ts'
+import type {
+  IssuanceRequest,
+  IssuedCertificate,
+  Issuer,
+  PodCredentials,
+  RequestHandle,
+} from '../../src/issuer/issuer.ts'
 import { createLocalCa, type LocalCa, type LocalCaOptions } from '../../src/issuer/local-ca.ts'
 
 /** What happens to a request, as it is when the request is submitted: it is signed, held back until {@link ScriptedIssuer.release}, or ends with an error or another answer. */
@@ -23,6 +30,10 @@ export class ScriptedIssuer implements Issuer {
   /** How often any request was submitted, again or for the first time. */
   submissions = 0
   script: Script = 'sign'
+  /** Whether requests must be made in the pod's name. */
+  needsToken = false
+  /** The tokens that requests were made with. */
+  readonly tokens: string[] = []
   readonly #scripts = new Map<string, Script>()
   #released: (() => void)[] = []
 
@@ -38,8 +49,13 @@ export class ScriptedIssuer implements Issuer {
     this.#released = []
   }
 
-  async submit(request: IssuanceRequest, signal: AbortSignal): Promise<RequestHandle> {
+  async submit(request: IssuanceRequest, signal: AbortSignal, credentials?: PodCredentials): Promise<RequestHandle> {
     this.submissions++
+    if (this.needsToken) {
+      const token = credentials?.token('')
+      if (token === undefined) throw new TokenMissingError('no token')
+      this.tokens.push(token)
+    }
     if (typeof this.script === 'object' && 'submit' in this.script) throw this.script.submit(request)
     if (!this.requests.some(({ id }) => id === request.id)) this.requests.push(request)
     this.#scripts.set(request.id, this.script)

@@ -1,0 +1,91 @@
+import type { KeyObject } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { generateKeySync, type KeyGenerator, type KeySpec } from './key.ts'
+import { KeyPool } from './key-pool.ts'
+
+/** A generator whose keys come when the test wants them. */
+class SlowGenerator implements KeyGenerator {
+  readonly asked: KeySpec[] = []
+  readonly #open: (() => void)[] = []
+
+  generate(spec: KeySpec): Promise<KeyObject> {
+    this.asked.push(spec)
+    return new Promise((resolve) => {
+      this.#open.push(() => resolve(generateKeySync({ algorithm: 'Ed25519' })))
+    })
+  }
+
+  async finishOne(): Promise<void> {
+    this.#open.shift()?.()
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+  }
+}
+
+const rsa: KeySpec = { algorithm: 'RSA', size: 2048 }
+
+describe('a key pool', () => {
+  test('is filled one key at a time up to its capacity', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, capacity: 3, sizes: [2048] })
+    for (const ready of [0, 1, 2]) {
+      expect(generator.asked).toHaveLength(ready + 1)
+      expect(pool.ready(2048)).toBe(ready)
+      await generator.finishOne()
+    }
+    expect(pool.ready(2048)).toBe(3)
+    expect(generator.asked).toHaveLength(3)
+  })
+
+  test('gives each key to one caller only', async () => {
+    const pool = new KeyPool({
+      generator: { generate: async () => generateKeySync({ algorithm: 'Ed25519' }) },
+      capacity: 4,
+      sizes: [2048],
+    })
+    const keys = await Promise.all(Array.from({ length: 20 }, () => pool.generate(rsa)))
+    expect(new Set(keys.map((key) => key.export({ type: 'pkcs8', format: 'pem' }))).size).toBe(20)
+    await pool.close()
+  })
+
+  test('makes no key ahead while somebody waits for one', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, capacity: 2, sizes: [2048] })
+    const wanted = pool.generate(rsa)
+    expect(generator.asked).toHaveLength(2)
+    await generator.finishOne()
+    expect(generator.asked).toHaveLength(2)
+    await generator.finishOne()
+    await wanted
+    expect(generator.asked).toHaveLength(3)
+  })
+
+  test('keeps a size ready from the first time that it is asked for', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, capacity: 1, sizes: [] })
+    expect(generator.asked).toEqual([])
+    const wanted = pool.generate({ algorithm: 'RSA', size: 3072 })
+    await generator.finishOne()
+    await wanted
+    await generator.finishOne()
+    expect(pool.ready(3072)).toBe(1)
+  })
+
+  test('with a capacity of 0 makes each key when it is asked for', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, capacity: 0, sizes: [2048] })
+    expect(generator.asked).toEqual([])
+    const wanted = pool.generate(rsa)
+    await generator.finishOne()
+    await wanted
+    expect(generator.asked).toHaveLength(1)
+  })
+
+  test('hands other keys through', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, capacity: 2, sizes: [] })
+    const wanted = pool.generate({ algorithm: 'ECDSA', size: 256 })
+    await generator.finishOne()
+    await wanted
+    expect(generator.asked).toEqual([{ algorithm: 'ECDSA', size: 256 }])
+  })
+})
