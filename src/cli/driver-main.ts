@@ -1,3 +1,4 @@
+import './small-buffers.ts'
 import { driverCommand } from './driver.ts'
 import { runProgram } from './program.ts'
 

@@ -15,7 +15,7 @@ import {
   prepareGround,
   runOnGround,
 } from '../try/ground.ts'
-import type { Look } from '../try/look.ts'
+import { type Look, plural } from '../try/look.ts'
 import { Narrator } from '../try/narrator.ts'
 import { type Plan, planPods } from '../try/plan.ts'
 import { play } from '../try/play.ts'
@@ -76,7 +76,7 @@ export function tryCommand(): Command {
     )
     .addHelpText('after', examples)
     .action(async (files: string[], options: TryOptions) => {
-      const here = currentGround(process.env)
+      const here = currentGround(process.env, process.connected)
       process.exitCode = here === undefined ? await startOnGround(options) : await run(files, options, here)
     })
 }
@@ -92,55 +92,48 @@ async function startOnGround({ ground }: TryOptions): Promise<number> {
 }
 
 async function run(files: readonly string[], options: TryOptions, prepared: PreparedGround): Promise<number> {
-  const started = performance.now()
-  const now = systemClock.now()
   let plan: Plan
   try {
     plan = planPods(await readSources(files, process.stdin), {
       driver: driverDefaults.driverName,
       defaults: stageDefaults(options.lifetime),
-      chance: { random: Math.random, uid: randomUUID, now },
+      chance: { random: Math.random, uid: randomUUID, now: systemClock.now() },
     })
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error
     refuse(error, options)
     return invalidInput
   }
-
   // Until here a signal simply ends the process; from here on there is something to take down.
-  const signal = endingSignal()
+  return perform(plan, options, prepared, endingSignal())
+}
+
+async function perform(
+  plan: Plan,
+  options: TryOptions,
+  prepared: PreparedGround,
+  signal: AbortSignal,
+): Promise<number> {
+  const { lifetime, renewal, keep = false, json = false } = options
+  const started = performance.now()
   const steps: Step[] = []
-  const narrator = options.json
-    ? undefined
-    : new Narrator(process.stdout, lookOf(process.stdout, options), process.stdout.isTTY)
+  const look = lookOf(process.stdout, options)
+  const narrator = json ? undefined : new Narrator(process.stdout, look, process.stdout.isTTY)
   narrator?.notes(plan.notes)
   const tell = (step: Step): void => {
     if (step.is !== 'waiting') steps.push(step)
     narrator?.tell(step)
-    if (options.json && step.is === 'kept') print(reportSteps(steps, plan.notes))
+    if (json && step.is === 'kept') print(reportSteps(steps, plan.notes))
   }
-  const { lifetime, renewal, keep = false } = options
-  await play(
-    plan,
-    {
-      prepared,
-      driverName: driverDefaults.driverName,
-      version: programVersion,
-      lifetime,
-      renewal,
-      keep,
-      clock: systemClock,
-    },
-    tell,
-    signal,
-  )
+  const driver = { driverName: driverDefaults.driverName, version: programVersion }
+  await play(plan, { ...driver, prepared, lifetime, renewal, keep, clock: systemClock }, tell, signal)
   await abandonGround(prepared)
-  const report = reportSteps(steps, plan.notes)
-  const interruption =
-    report.kept === undefined && signal.reason instanceof InterruptedError ? signal.reason : undefined
-  if (options.json && report.kept === undefined) print(report)
+  const wasKept = steps.some(({ is }) => is === 'kept')
+  const interruption = !wasKept && signal.reason instanceof InterruptedError ? signal.reason.signal : undefined
+  const report = reportSteps(steps, plan.notes, interruption)
+  if (json && !wasKept) print(report)
   narrator?.finish(performance.now() - started, interruption !== undefined)
-  if (interruption !== undefined) return exitCodeOf(interruption.signal)
+  if (interruption !== undefined) return exitCodeOf(interruption)
   return report.ok ? 0 : failure
 }
 
@@ -150,7 +143,7 @@ function refuse({ problems }: ManifestError, options: TryOptions): void {
     return
   }
   const lines = renderProblems(problems, lookOf(process.stderr, options), 'red')
-  process.stderr.write(`${lines.join('\n')}\n`)
+  process.stderr.write(`${lines.join('\n')}\n\n${plural(problems.length, 'problem')}; nothing was started.\n`)
 }
 
 function print(report: TryReport): void {

@@ -91,5 +91,5 @@ export async function swapIsOn(): Promise<boolean> {
 /** The pods folder of a kubelet, told from the path of the CSI socket below its plugins folder. */
 export function podsDirectoryOf(endpoint: string): string | undefined {
   const root = /^(.*)\/plugins\/[^/]+\/[^/]+$/.exec(endpoint)?.[1]
-  return root === undefined ? undefined : join(root, 'pods')
+  return root === undefined ? undefined : `${root}/pods`
 }

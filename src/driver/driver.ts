@@ -12,11 +12,13 @@ import type { Mounter } from '../volume/mounter.ts'
 import type { SpecDefaults } from '../volume/spec.ts'
 import { createKeyGenerator } from '../x509/key.ts'
 import { KeyPool } from '../x509/key-pool.ts'
+import { serveControl } from './control.ts'
 import { openDataRoot, readBootId, swapIsOn } from './data-root.ts'
 import { identityService } from './identity-service.ts'
 import { createDriverMetrics, type DriverMetrics } from './metrics.ts'
 import { nodeService } from './node-service.ts'
 import type { PodEvents } from './pod-events.ts'
+import { openGate, type PodGate } from './pod-gate.ts'
 import { registerWithKubelet } from './registration.ts'
 import type { VolumeReport } from './volume.ts'
 import { Volumes } from './volumes.ts'
@@ -43,6 +45,11 @@ export interface DriverOptions {
   readonly issuerFor: (reference: IssuerReference) => Issuer
   readonly mounter: Mounter
   readonly events: PodEvents
+  readonly gate: PodGate
+  /** Whether a pod whose gates are closed is started with an empty volume. */
+  readonly continueOnNotReady: boolean
+  /** Whether the kubelet is told how full and how well each volume is. */
+  readonly volumeStats: boolean
   /** Why no new volume may be served, for people; undefined where it may. */
   readonly obstacle: () => string | undefined
   /** Whether the CSIDriver object says that tokens come as CSI secrets. */
@@ -60,12 +67,17 @@ export const driverDefaults = {
   publishTimeout: 60_000,
   volumeSize: 4 * 1024 * 1024,
   keyPool: 16,
+  gate: openGate,
+  continueOnNotReady: false,
+  volumeStats: false,
 } as const
 
 /** A node plugin at work. */
 export interface Driver {
   readonly endpoint: string
   readonly metrics: DriverMetrics
+  /** Tells that a pod has changed, so that its gates are looked at. */
+  podChanged(podUid: string): void
   /** What it looks after, for people. */
   inspect(): VolumeReport[]
   /** Whether somebody here still needs a request, which the issuer then must keep. */
@@ -85,7 +97,7 @@ const drainTime = 2000
  * @param signal - gives up waiting for a predecessor that holds the data root or the socket
  */
 export async function startDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
-  const { clock, log, libc, driverName, endpoint, nodeId, version, publishTimeout, tokensInSecrets } = options
+  const { clock, log, libc, driverName, endpoint, version } = options
   const dumpable = libc?.forbidDumps()
   if (dumpable !== undefined) log.warn({ reason: dumpable }, 'core dumps could not be switched off')
   const dataRoot = await openDataRoot(options.dataRoot, libc, clock, log, signal)
@@ -109,8 +121,12 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
 
   const server = new Server()
   server.addService(serviceDefinition(Identity), implementation<typeof Identity>(identityService(driverName, version)))
-  const node = nodeService({ nodeId, volumes, clock, log, metrics, publishTimeout, tokensInSecrets })
+  const node = nodeService({ ...options, volumes, metrics })
   server.addService(serviceDefinition(Node), implementation<typeof Node>(node))
+  const control = await serveControl(options.dataRoot, {
+    inspect: () => volumes.reports(),
+    renew: (volumeId) => volumes.renew(volumeId),
+  })
   const socket = await UnixServer.listen(endpoint, server, clock, log, signal)
   const directory = options.registrationDirectory
   const onRefused = (reason: string): void => options.onFatal(`the kubelet does not register this driver: ${reason}`)
@@ -123,10 +139,12 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
   return {
     endpoint,
     metrics,
+    podChanged: (podUid) => volumes.podChanged(podUid),
     inspect: () => volumes.reports(),
     isNeeded: (volumeId, requestId) => volumes.isNeeded(volumeId, requestId),
     async close() {
       await registration?.close()
+      await control.close()
       await volumes.close()
       await drain(server, clock)
       await keys.close()

@@ -34,6 +34,16 @@ export class NotReadyError extends Error {
   readonly code = 'NOT_READY'
 }
 
+/** A question about a volume that is not here. Maps to NOT_FOUND. */
+export class NoSuchVolumeError extends Error {
+  override readonly name = 'NoSuchVolumeError'
+  readonly code = 'NO_SUCH_VOLUME'
+
+  constructor(volumeId: string, path: string) {
+    super(`volume ${volumeId} is not published at ${path}`)
+  }
+}
+
 /** The issuer said no, or answered with something unusable, and it is too early to ask again. Maps to FAILED_PRECONDITION. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError'

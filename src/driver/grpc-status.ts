@@ -1,6 +1,13 @@
 import { status } from '@grpc/grpc-js'
 import { IssuanceError } from '../issuer/errors.ts'
-import { InvalidAttributesError, InvalidCallError, NotReadyError, OtherTargetError, RefusedError } from './errors.ts'
+import {
+  InvalidAttributesError,
+  InvalidCallError,
+  NotReadyError,
+  OtherTargetError,
+  RefusedError,
+  NoSuchVolumeError,
+} from './errors.ts'
 import { PodTokensError } from './pod-tokens.ts'
 
 /** How a call ends that does not end well. */
@@ -30,6 +37,7 @@ export function callStatus(error: unknown): CallStatus {
   if (error instanceof RefusedError || error instanceof OtherTargetError) {
     return { code: status.FAILED_PRECONDITION, details }
   }
+  if (error instanceof NoSuchVolumeError) return { code: status.NOT_FOUND, details }
   if (error instanceof NotReadyError) return { code: status.UNAVAILABLE, details }
   if (error instanceof IssuanceError) {
     return { code: error.final ? status.FAILED_PRECONDITION : status.UNAVAILABLE, details }

@@ -7,7 +7,8 @@ import {
   NodeGetInfoResponseSchema,
   type NodePublishVolumeRequest,
   NodePublishVolumeResponseSchema,
-  NodeServiceCapability_RPC_Type,
+  type NodeGetVolumeStatsRequest,
+  NodeServiceCapability_RPC_Type as Capability,
   type NodeUnpublishVolumeRequest,
   NodeUnpublishVolumeResponseSchema,
 } from '../gen/csi/v1/csi_pb.ts'
@@ -30,6 +31,8 @@ export interface NodeServiceOptions {
   readonly tokensInSecrets: () => boolean
   /** The longest that a publish waits for a certificate, in milliseconds. */
   readonly publishTimeout: number
+  /** Whether the kubelet is told how full and how well each volume is. */
+  readonly volumeStats: boolean
 }
 
 /** How long before the caller's own deadline a publish answers, in milliseconds, so that its text still arrives. */
@@ -38,6 +41,9 @@ const deadlineMargin = 5000
 /** The CSI node service. It parses calls and answers them; what they do is in {@link Volumes}. */
 export function nodeService(options: NodeServiceOptions): UnaryMethods<typeof Node> {
   const { volumes, clock, log, metrics, publishTimeout } = options
+
+  const { VOLUME_MOUNT_GROUP, GET_VOLUME_STATS, VOLUME_CONDITION } = Capability
+  const offered = options.volumeStats ? [VOLUME_MOUNT_GROUP, GET_VOLUME_STATS, VOLUME_CONDITION] : [VOLUME_MOUNT_GROUP]
 
   const answerWith = async <Response>(
     method: string,
@@ -69,15 +75,26 @@ export function nodeService(options: NodeServiceOptions): UnaryMethods<typeof No
     nodeUnpublishVolume: (call, answer) => {
       void answerWith('NodeUnpublishVolume', call.request, answer, () => unpublish(call.request))
     },
-    nodeGetVolumeStats: (_call, answer) => {
-      answer({ code: status.UNIMPLEMENTED, details: 'NodeGetVolumeStats is not among the capabilities of this driver' })
+    nodeGetVolumeStats: (call, answer) => {
+      void answerWith(
+        'NodeGetVolumeStats',
+        { volumeId: call.request.volumeId, targetPath: call.request.volumePath },
+        answer,
+        () => stats(call.request),
+      )
     },
     // The kubelet asks before every publish, on a connection of its own; the answer depends on nothing.
     nodeGetCapabilities: (_call, answer) => {
-      const type = { case: 'rpc', value: { type: NodeServiceCapability_RPC_Type.VOLUME_MOUNT_GROUP } } as const
-      answer(null, create(NodeGetCapabilitiesResponseSchema, { capabilities: [{ type }] }))
+      const capabilities = offered.map((type) => ({ type: { case: 'rpc', value: { type } } as const }))
+      answer(null, create(NodeGetCapabilitiesResponseSchema, { capabilities }))
     },
     nodeGetInfo: (_call, answer) => answer(null, create(NodeGetInfoResponseSchema, { nodeId: options.nodeId })),
+  }
+
+  async function stats({ volumeId, volumePath }: NodeGetVolumeStatsRequest) {
+    requireField('volume_id', volumeId)
+    requirePath('volume_path', volumePath)
+    return volumes.stats(volumeId, volumePath)
   }
 
   async function publish(call: ServerUnaryCall<NodePublishVolumeRequest, unknown>) {

@@ -21,6 +21,7 @@ import { NotReadyError } from './errors.ts'
 import { type IssuanceSurroundings, obtainCertificate } from './issuance.ts'
 import type { DriverMetrics } from './metrics.ts'
 import type { PodEvents } from './pod-events.ts'
+import type { PodGate } from './pod-gate.ts'
 import { liveToken, noTokens, type PodTokens } from './pod-tokens.ts'
 
 /** What a volume needs of its node. */
@@ -30,6 +31,9 @@ export interface VolumeSurroundings extends IssuanceSurroundings {
   readonly mounter: Mounter
   readonly events: PodEvents
   readonly metrics: DriverMetrics
+  readonly gate: PodGate
+  /** Whether a pod whose gates are closed is started with an empty volume. */
+  readonly continueOnNotReady: boolean
   /** In [0, 1), for backoff. */
   readonly random: () => number
   /** Told once a volume's first certificate is refused for good. Its memory is taken down before its callers hear of it. */
@@ -58,6 +62,8 @@ type VolumeState =
 const firstBackoff = { first: 1000, cap: 60_000 }
 /** How the waits between attempts to renew grow; a short-lived certificate starts with a tenth of the time it has left. */
 const renewalBackoff = { first: 30_000, cap: 300_000 }
+/** How long a closed gate is believed without a word of the pod, in milliseconds. */
+const gateLook = 3600_000
 /** How long a renewal waits for a token of the pod before that is trouble, in milliseconds. */
 const tokenPatience = 5 * 60_000
 /** How the waits after a denial grow: a denial is no hot loop. */
@@ -76,6 +82,8 @@ export interface VolumeReport {
   readonly issued: { readonly notBefore: number; readonly notAfter: number; readonly serial: string } | undefined
   /** When the next attempt to renew is made. */
   readonly renewAt: number | undefined
+  /** What the last attempt failed with, until one succeeds. */
+  readonly lastError: string | undefined
 }
 
 /** A caller of NodePublishVolume that waits for the first certificate. */
@@ -106,6 +114,7 @@ export class Volume {
   #tokenMissedAt: number | undefined
   /** Ends the wait for the next attempt at a first certificate. */
   #nudge: (() => void) | undefined
+  #lastError: string | undefined
   /** The last request that was refused. */
   #refused: RequestHandle | undefined
 
@@ -160,6 +169,7 @@ export class Volume {
       request: issued?.handle.name,
       issued: issued && { notBefore: issued.notBefore, notAfter: issued.notAfter, serial: issued.serial },
       renewAt: this.nextAttempt,
+      lastError: this.#lastError,
     }
   }
 
@@ -184,7 +194,7 @@ export class Volume {
    * @throws {IssuanceError} that is final
    */
   waitForCertificate(deadline: number, signal: AbortSignal): Promise<void> {
-    if (this.#state.is !== 'requesting') return Promise.resolve()
+    if (this.#state.is !== 'requesting' || this.#isEmptyOnPurpose()) return Promise.resolve()
     if (this.#ending.signal.aborted) return Promise.reject(this.#ending.signal.reason as Error)
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void): void => {
@@ -215,7 +225,8 @@ export class Volume {
     return this.#files.run(async () => {
       this.#ending.signal.throwIfAborted()
       const { certificate, privateKey, ca } = this.spec.files
-      if (!(await isComplete(this.store.data, [certificate, privateKey, ca]))) {
+      const complete = await isComplete(this.store.data, [certificate, privateKey, ca])
+      if (!complete && !this.#isEmptyOnPurpose()) {
         throw new NotReadyError(`volume ${this.id} lacks files, although it has a certificate; it must be unpublished`)
       }
       await this.#around.mounter.show(this.store.data, this.target)
@@ -233,6 +244,25 @@ export class Volume {
     if (this.#state.is !== 'issued' || this.#tokenMissedAt === undefined) return
     this.#state = { ...this.#state, nextAttempt: this.#around.clock.now() }
     this.#around.onSchedule()
+  }
+
+  /** Told that the pod has changed: what has waited for its gates goes on where they are open. */
+  podChanged(): void {
+    if (this.#around.gate.closed(this.spec.pod) === undefined) this.#nudge?.()
+  }
+
+  /**
+   * Has the certificate renewed without waiting for its time.
+   *
+   * @returns false where there is none yet
+   */
+  renewNow(): boolean {
+    if (this.#state.is === 'requesting') return false
+    if (this.#state.is === 'issued') {
+      this.#state = { ...this.#state, nextAttempt: this.#around.clock.now() }
+      this.#around.onSchedule()
+    }
+    return true
   }
 
   /** Renews the certificate, if it is time for it. */
@@ -276,6 +306,8 @@ export class Volume {
     const { signal } = this.#ending
     for (let failures = 1; ; failures++) {
       try {
+        await this.#waitForGate()
+        signal.throwIfAborted()
         await this.#obtain()
         for (const waiter of this.#waiters) waiter.resolve()
         return
@@ -291,6 +323,25 @@ export class Volume {
         await this.#pause(backoffDelay(failures, { ...firstBackoff, random: this.#around.random }))
         if (signal.aborted) return
       }
+    }
+  }
+
+  /** Whether the user chose to start the pod before there can be a certificate. */
+  #isEmptyOnPurpose(): boolean {
+    return (
+      this.#around.continueOnNotReady &&
+      this.#state.is === 'requesting' &&
+      this.#around.gate.closed(this.spec.pod) !== undefined
+    )
+  }
+
+  /** Waits until the pod meets the gates; each change of the pod is a reason to look. */
+  async #waitForGate(): Promise<void> {
+    while (!this.#ending.signal.aborted) {
+      const closed = this.#around.gate.closed(this.spec.pod)
+      if (closed === undefined) return
+      this.#progress(closed)
+      await this.#pause(gateLook)
     }
   }
 
@@ -386,6 +437,7 @@ export class Volume {
     await this.store.write(this.#record)
     await this.store.clearPending()
     this.#state = { is: 'issued', issued, nextAttempt: renewAt, failures: 0 }
+    this.#lastError = undefined
     this.#log.info(
       { request: issued.handle.name, serial: issued.serial, expires: new Date(issued.notAfter).toISOString() },
       superseded === undefined ? 'certificate issued' : 'certificate renewed',
@@ -419,6 +471,7 @@ export class Volume {
     this.#around.metrics.failures.inc({ reason: error instanceof IssuanceError ? error.code : 'INTERNAL' })
     const added = Object.entries(context).map(([name, value]) => `; ${name} ${value}`)
     const text = messageOf(error)
+    this.#lastError = text
     this.#around.events.record(this.spec.pod, 'Warning', reason, `${text}${added.join('')}`)
     this.#log.error({ error, ...context }, reason === 'RenewalFailed' ? 'renewal failed' : 'issuance failed')
   }

@@ -8,7 +8,16 @@ import { KeyedMutex } from '../runtime/mutex.ts'
 import { sanitizeContext } from '../volume/attributes.ts'
 import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
 import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
-import { InvalidAttributesError, InvalidCallError, NotReadyError, OtherTargetError, RefusedError } from './errors.ts'
+import {
+  InvalidAttributesError,
+  InvalidCallError,
+  NoSuchVolumeError,
+  NotReadyError,
+  OtherTargetError,
+  RefusedError,
+} from './errors.ts'
+import type { NodeGetVolumeStatsResponse } from '../gen/csi/v1/csi_pb.ts'
+import { volumeStats } from './volume-stats.ts'
 import { noTokens, type PodTokens } from './pod-tokens.ts'
 import { denialBackoff, Volume, type VolumeReport, type VolumeSurroundings } from './volume.ts'
 
@@ -75,6 +84,31 @@ export class Volumes {
 
   reports(): VolumeReport[] {
     return [...this.#volumes.values()].map((volume) => volume.report())
+  }
+
+  /**
+   * Renews a volume's certificate now.
+   *
+   * @returns false where there is no such volume, or it has no certificate yet
+   */
+  renew(volumeId: string): boolean {
+    return this.#volumes.get(volumeId)?.renewNow() === true
+  }
+
+  /**
+   * How full a volume is, and whether its certificate is well.
+   *
+   * @throws {NoSuchVolumeError}
+   */
+  async stats(volumeId: string, path: string): Promise<NodeGetVolumeStatsResponse> {
+    const volume = this.#volumes.get(volumeId)
+    if (volume === undefined || volume.target !== path) throw new NoSuchVolumeError(volumeId, path)
+    return volumeStats(volume, this.#options.clock.now())
+  }
+
+  /** Tells the volumes of a pod that it has changed. */
+  podChanged(podUid: string): void {
+    for (const volume of this.#volumes.values()) if (volume.spec.pod.uid === podUid) volume.podChanged()
   }
 
   /** Whether somebody here still needs a request, which the issuer then must keep. */

@@ -54,6 +54,14 @@ test('a token file is read once a minute at most', async () => {
   expect(await own.token()).toBe('second')
 })
 
+test('a wall clock that goes back does not keep an old token in use', async () => {
+  const own = await tokenFile()
+  await own.token()
+  await replace('token', 'second')
+  clock.set(clock.now() - 3_600_000)
+  expect(await own.token()).toBe('second')
+})
+
 test('a token that the server refused is read again at once', async () => {
   const own = await tokenFile()
   await own.token()

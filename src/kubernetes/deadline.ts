@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import type { Clock, Timer } from '../runtime/clock.ts'
 
 /** The reason of a signal whose time ran out. */
@@ -33,8 +32,6 @@ export function startDeadline(clock: Clock, timeout: number, parent: AbortSignal
     timer = clock.timer(timeout, () => controller.abort(new DeadlineExceeded(`no answer within ${timeout / 1000} s`)))
   }
   restart(timeout)
-  // One signal may be the parent of any number of calls, which is no leak.
-  if (parent !== undefined) setMaxListeners(0, parent)
   if (parent?.aborted) onParent()
   else parent?.addEventListener('abort', onParent, { once: true })
   return {

@@ -101,8 +101,7 @@ export class EventRecorder {
     }
     entry.count += 1
     entry.last = now
-    remember(this.#entries, key, entry)
-    for (const queued of this.#queue) if (!this.#entries.has(queued)) this.#queue.delete(queued)
+    for (const dropped of remember(this.#entries, key, entry)) this.#queue.delete(dropped)
     if (this.#queue.has(key) || now < this.#mutedUntil || !this.#mayWrite(about)) return
     this.#queue.add(key)
     this.#working ??= this.#work(this.#closing.signal).finally(() => {
@@ -202,12 +201,15 @@ function isEnding(error: ApiError): boolean {
   return error.details.causes?.some(({ reason }) => reason === 'NamespaceTerminating') ?? false
 }
 
-/** Puts an entry in the last place, and drops the first ones that are too many. */
-function remember<V>(map: Map<string, V>, key: string, value: V): void {
+/** Puts an entry in the last place, and drops the first ones that are too many. @returns the keys of those */
+function remember<V>(map: Map<string, V>, key: string, value: V): readonly string[] {
   map.delete(key)
   map.set(key, value)
+  const dropped: string[] = []
   for (const oldest of map.keys()) {
-    if (map.size <= mostEntries) return
+    if (map.size <= mostEntries) break
     map.delete(oldest)
+    dropped.push(oldest)
   }
+  return dropped
 }

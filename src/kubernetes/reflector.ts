@@ -205,7 +205,6 @@ export class Reflector<T extends KubernetesObject, K> {
     })
     try {
       for await (const event of events) {
-        if (signal.aborted) return
         if (survey === undefined) {
           this.#follow(event)
           attempt.hadNews = true

@@ -37,7 +37,7 @@ export class StreamSlots {
   take(signal: AbortSignal): Promise<Release> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     if (signal.aborted) return Promise.reject(signal.reason as Error)
-    if (this.#taken < this.#limit && this.#waiting.size === 0) return Promise.resolve(this.#place())
+    if (this.#taken < this.#limit) return Promise.resolve(this.#place())
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.delete(waiter)

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { accessSync, constants, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 /** Where a play runs, from the most like a node to the least. */
 export const grounds = ['mount-namespace', 'user-namespace', 'private-folder'] as const
@@ -18,6 +18,9 @@ export interface PreparedGround {
 /** Under this name the outer process tells the one it starts that it stands on its ground already. */
 const variable = 'PODPASS_TRY_GROUND'
 
+/** What the name of a play's folder begins with. */
+const prefix = 'podpass-try-'
+
 /** The signals that end a play. */
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
@@ -30,11 +33,14 @@ const namespaceFlags: Readonly<Record<Exclude<Ground, 'private-folder'>, readonl
   'user-namespace': ['--user', '--map-root-user', '--mount', '--propagation', 'private'],
 }
 
-/** The ground that this process was started on; undefined in the outer process. */
-export function currentGround(environment: NodeJS.ProcessEnv): PreparedGround | undefined {
-  const [ground, root] = (environment[variable] ?? '').split(':', 2)
+/**
+ * The ground that this process was started on; undefined in the outer process. The variable alone says nothing, as the folder in
+ * it will be removed: it must have the name of ours, and the process that made it must be there.
+ */
+export function currentGround(environment: NodeJS.ProcessEnv, hasOuter: boolean): PreparedGround | undefined {
+  const [ground, root = ''] = (environment[variable] ?? '').split(':', 2)
   const known = grounds.find((name) => name === ground)
-  return known === undefined || root === undefined ? undefined : { ground: known, root }
+  return known !== undefined && hasOuter && basename(root).startsWith(prefix) ? { ground: known, root } : undefined
 }
 
 /** The command that runs `command` on a ground, and leaves no process of its own between. */
@@ -51,7 +57,9 @@ export function groundCommand({ ground, root }: PreparedGround, command: readonl
  */
 export async function prepareGround(wanted: readonly Ground[]): Promise<PreparedGround> {
   for (const ground of wanted) {
-    const root = await mkdtemp(join(ground === 'private-folder' ? memoryFolder() : shortFolder(), 'podpass-try-'))
+    const folder = ground === 'private-folder' ? memoryFolder() : shortFolder()
+    // As the kernel knows it: /proc/self/mountinfo has no symbolic links.
+    const root = await realpath(await mkdtemp(join(folder, prefix)))
     if (ground === 'private-folder' || (await succeeds(groundCommand({ ground, root }, ['true']))))
       return { ground, root }
     await rm(root, { recursive: true, force: true })

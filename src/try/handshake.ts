@@ -140,5 +140,5 @@ const unknownIssuer = new Set([
 ])
 
 function explain(verdict: string): string {
-  return unknownIssuer.has(verdict) ? `not signed by its CA (${verdict})` : verdict
+  return unknownIssuer.has(verdict) ? 'signed by a CA that it does not trust' : verdict
 }

@@ -112,7 +112,6 @@ test('each controller names its pods in its own way', () => {
 })
 
 test('a CronJob makes a job named by the minute', () => {
-  const job = workload('batch/v1', 'Job', '').split('spec:\n')
   const cron = `
 apiVersion: batch/v1
 kind: CronJob
@@ -122,7 +121,6 @@ spec:
     spec:
       template:
         spec:${podSpec().replaceAll('\n', '\n        ')}`
-  expect(job.length).toBeGreaterThan(1)
   expect(names(plan(cron))[0]).toMatch(/^default\/nightly-30000000-[a-z0-9]{5}$/)
 })
 

@@ -23,6 +23,7 @@ export interface Plan {
   readonly notes: readonly Note[]
 }
 
+/** What a plan depends on, beside the manifests. */
 export interface PlanOptions {
   /** The driver whose volumes are played. */
   readonly driver: string

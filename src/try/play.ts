@@ -12,6 +12,7 @@ import { watchRenewals } from './renewal.ts'
 import { type Stage, canGiveTo, setStage } from './stage.ts'
 import type { PublishedVolume, Step } from './step.ts'
 
+/** What a play needs. */
 export interface PlayOptions {
   readonly prepared: PreparedGround
   readonly driverName: string

@@ -7,8 +7,8 @@ import { type Meeting, type Renewal, type Step, isGood, stranger } from './step.
 type Of<Kind extends Step['is']> = Extract<Step, { is: Kind }>
 
 const places: Readonly<Record<Ground, string>> = {
-  'mount-namespace': 'root: real tmpfs and read-only bind mounts, in a namespace of its own',
-  'user-namespace': 'user namespace: real tmpfs and read-only bind mounts, without root',
+  'mount-namespace': 'root, own mount namespace: real tmpfs and read-only bind mounts',
+  'user-namespace': 'user namespace, no root: real tmpfs and read-only bind mounts',
   'private-folder': 'private folder: no mounts, which take root or a user namespace',
 }
 
@@ -69,7 +69,7 @@ export function renderNotMet({ reason }: Of<'not met'>, look: Look): string[] {
 export function renderWaiting({ until, now, readings }: Of<'waiting'>, look: Look): string {
   const left = Math.max(0, Math.ceil((until - now) / 1000))
   const soFar =
-    readings.reads === 0 ? '' : ` · ${formatCount(readings.reads)} reads, ${formatCount(readings.mixed)} mixed pairs`
+    readings.reads === 0 ? '' : ` · ${formatCount(readings.reads)} reads, ${formatCount(readings.mixed)} mixed`
   return `waiting for the driver: due at ${formatTime(look, until)}, in ${left} s${soFar}`
 }
 

@@ -85,6 +85,8 @@ export interface TryReport {
   /** With --keep: what runs, until it is told to end. */
   readonly kept?: { readonly pid: number; readonly socket: string; readonly targets: readonly string[] }
   readonly error?: string
+  /** The signal that ended the play before its time. */
+  readonly interrupted?: string
   readonly leftovers?: Leftovers
 }
 
@@ -93,8 +95,12 @@ export function reportProblems(problems: readonly Problem[]): TryReport {
   return { ok: false, problems, notes: [], groupsLeft: [], volumes: [], handshakes: [], renewals: [] }
 }
 
-/** Adds up the steps of a play. */
-export function reportSteps(steps: readonly Step[], notes: readonly Note[]): TryReport {
+/**
+ * Adds up the steps of a play.
+ *
+ * @param interrupted - the signal that ended it before its time
+ */
+export function reportSteps(steps: readonly Step[], notes: readonly Note[], interrupted?: string): TryReport {
   const of = <Kind extends Step['is']>(kind: Kind) =>
     steps.filter((step): step is Extract<Step, { is: Kind }> => step.is === kind)
   const [started] = of('started')
@@ -106,7 +112,7 @@ export function reportSteps(steps: readonly Step[], notes: readonly Note[]): Try
   const [failed] = of('failed')
   const [left] = of('left')
   return {
-    ok: steps.every(isGood),
+    ok: interrupted === undefined && steps.every(isGood),
     notes,
     ...(started && {
       place: started.ground,
@@ -139,6 +145,7 @@ export function reportSteps(steps: readonly Step[], notes: readonly Note[]): Try
     ...(read && { reads: read.readings }),
     ...(kept && { kept: { pid: kept.pid, socket: kept.socket, targets: kept.targets } }),
     ...(failed && { error: failed.message }),
+    ...(interrupted !== undefined && { interrupted }),
     ...(left && { leftovers: left.leftovers }),
   }
 }

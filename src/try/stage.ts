@@ -21,6 +21,7 @@ export interface Stage {
   readonly events: ReadonlyMap<string, readonly string[]>
 }
 
+/** What a stage needs. */
 export interface StageOptions {
   readonly prepared: PreparedGround
   readonly driverName: string

@@ -6,10 +6,11 @@ import {
   readCertificateBlocks,
   readCertificates,
 } from './certificate.ts'
-import { describe, formatTime, issuingProblem, validityProblem, verifyChain } from './chain.ts'
+import { describeCertificate, formatTime, issuingProblem, validityProblem, verifyChain } from './chain.ts'
 import { formatNames, missingNames, type SubjectNames } from './general-names.ts'
 import { keyMatches } from './key.ts'
 import { canonicalUsage, type KeyUsage } from './key-usage.ts'
+import { printable } from './printable.ts'
 
 /** What an issuer gave for a request, as PEM. */
 export interface Answer {
@@ -76,19 +77,24 @@ export function checkAnswer(answer: Answer, asked: AskedCertificate, now: number
   }
 }
 
+/** cert-manager has much the same bounds (internal/pem): a bundle of all public roots fits into the second one. */
+const longestChain = 100_000
+const longestBundle = 400_000
+
 function readChain(pem: string): { chain: readonly Certificate[]; problem?: string } {
+  if (pem.length > longestChain) return { chain: [], problem: `the answer is over ${longestChain} bytes` }
   try {
     return { chain: readCertificates(pem) }
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error
-    return { chain: [], problem: `the certificate cannot be read: ${error.message}` }
+    return { chain: [], problem: `the answer cannot be read: ${error.message}` }
   }
 }
 
 function keyProblems(chain: readonly Certificate[], leaf: Certificate, key: KeyObject): string[] {
   if (keyMatches(key, leaf)) return []
   const place = chain.findIndex((certificate) => keyMatches(key, certificate))
-  if (place < 0) return [`the certificate ${describe(leaf)} is for another key than the one of the request`]
+  if (place < 0) return [`the certificate ${describeCertificate(leaf)} is for another key than the one of the request`]
   return [`the certificate for the requested key is number ${place + 1} of ${chain.length}, and it must be the first`]
 }
 
@@ -112,7 +118,7 @@ function linkProblems(chain: readonly Certificate[]): string[] {
     const next = chain[index + 1]
     const problem = next && issuingProblem(certificate, next, chain.slice(0, index + 1))
     return next && problem
-      ? [`the chain contradicts itself: its certificate ${index + 2}, ${describe(next)}, ${problem}`]
+      ? [`the chain contradicts itself: its certificate ${index + 2}, ${describeCertificate(next)}, ${problem}`]
       : []
   })
 }
@@ -152,6 +158,7 @@ function followsChain(path: readonly Certificate[], chain: readonly Certificate[
 function readTrusted(ca: string): { roots: readonly Certificate[]; unread: number; problem?: string } {
   const roots: Certificate[] = []
   let unread = 0
+  if (ca.length > longestBundle) return { roots, unread, problem: `the CA given is over ${longestBundle} bytes` }
   try {
     for (const der of readCertificateBlocks(ca)) {
       try {
@@ -185,7 +192,7 @@ function differences(leaf: Certificate, asked: AskedCertificate): string[] {
 
 function commonNameDifference({ commonName }: Certificate, asked: AskedCertificate): string[] {
   if (commonName === asked.commonName) return []
-  const quote = (name: string | undefined): string => (name === undefined ? 'none' : JSON.stringify(name))
+  const quote = (name: string | undefined): string => (name === undefined ? 'none' : `"${printable(name)}"`)
   return [`the common name asked for was ${quote(asked.commonName)}, and the certificate has ${quote(commonName)}`]
 }
 
@@ -228,14 +235,10 @@ function formatDuration(milliseconds: number): string {
   return text === '' ? '0s' : text
 }
 
-/** How many items a message names, and how much of each; an issuer's answer must not fill a log, nor break its lines. */
+/** How many names or usages a message lists. */
 const mostItems = 8
-const longestItem = 256
 
 function list(items: readonly string[]): string {
-  const shown = items.slice(0, mostItems).map((item) => {
-    const visible = item.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\u{fffd}')
-    return visible.length > longestItem ? `${visible.slice(0, longestItem)}…` : visible
-  })
-  return items.length > mostItems ? `${shown.join(', ')} and ${items.length - mostItems} more` : shown.join(', ')
+  const shown = items.slice(0, mostItems).map(printable).join(', ')
+  return items.length > mostItems ? `${shown} and ${items.length - mostItems} more` : shown
 }

@@ -1,6 +1,6 @@
 import { createHash, type KeyObject, randomBytes } from 'node:crypto'
 import { type Certificate, readCertificate } from './certificate.ts'
-import { describe, formatTime, validityProblem } from './chain.ts'
+import { describeCertificate, formatTime, validityProblem } from './chain.ts'
 import { children, readBitString, readDer } from './der-reader.ts'
 import { constructed, encoded, integer, positiveInteger, sequence, time } from './der-writer.ts'
 import {
@@ -104,12 +104,14 @@ function issue(
   random: (size: number) => Uint8Array,
 ): Uint8Array {
   const problem = validityProblem(certificate, now)
-  if (problem !== undefined) throw new AuthorityError(`the CA ${describe(certificate)} ${problem}`)
+  if (problem !== undefined) throw new AuthorityError(`the CA ${describeCertificate(certificate)} ${problem}`)
   const notAfter = Math.min(profile.notAfter, certificate.notAfter)
   if (notAfter <= profile.notBefore)
     throw new AuthorityError(`a certificate cannot end at ${formatTime(notAfter)}, before it begins`)
   if (profile.isCA && !allowsBelow(certificate, profile.pathLength)) {
-    throw new AuthorityError(`the CA ${describe(certificate)} has a path length of ${certificate.pathLength}`)
+    throw new AuthorityError(
+      `the CA ${describeCertificate(certificate)} has a path length of ${certificate.pathLength}`,
+    )
   }
   const keyId = certificate.subjectKeyId ?? keyIdentifier(certificate.publicKey)
   return writeCertificate({ ...profile, notAfter }, { name: certificate.rawSubject, key, keyId }, random)

@@ -1,16 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { equalBytes } from './bytes.ts'
-import {
-  checkCanonical,
-  children,
-  DerError,
-  type DerValue,
-  expectTag,
-  readDer,
-  readOid,
-  readSmallInteger,
-  tag,
-} from './der-reader.ts'
+import { checkCanonical } from './canonical-der.ts'
+import { children, DerError, type DerValue, expectTag, readDer, readOid, readSmallInteger, tag } from './der-reader.ts'
 import { constructed, type DerBlock, encode, encoded, integer, oid, sequence, setOf } from './der-writer.ts'
 import {
   basicConstraints,

@@ -12,6 +12,7 @@ import { type DecodedNames, decodeGeneralNames, GeneralNameError, noNames, type 
 import type { KeyUsage } from './key-usage.ts'
 import { commonNameOf, decodeName, formatName } from './name.ts'
 import { decodePem, encodePem, PemError } from './pem.ts'
+import { printable } from './printable.ts'
 import { readSignedStructure } from './signature.ts'
 
 /** When a certificate holds. */
@@ -79,7 +80,8 @@ export function readCertificates(pem: string): Certificate[] {
 export function readCertificateBlocks(pem: string): Uint8Array[] {
   try {
     return decodePem(pem).map(({ label, der }) => {
-      if (label !== 'CERTIFICATE') throw new CertificateError(`expected PEM blocks CERTIFICATE, got ${label}`)
+      if (label !== 'CERTIFICATE')
+        throw new CertificateError(`expected PEM blocks CERTIFICATE, got ${printable(label)}`)
       return der
     })
   } catch (error) {

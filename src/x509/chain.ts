@@ -3,6 +3,7 @@ import { equalBytes } from './bytes.ts'
 import type { Certificate, Validity } from './certificate.ts'
 import { decodePublicKey } from './key.ts'
 import { isKeyUsageBit } from './key-usage.ts'
+import { printable } from './printable.ts'
 
 /** A path from a leaf to a trusted certificate, or why there is none. */
 export type ChainResult =
@@ -37,21 +38,21 @@ export function verifyChain(
   skew = 0,
 ): ChainResult {
   const problem = validityProblem(leaf, at, skew)
-  if (problem !== undefined) return { ok: false, reason: `${describe(leaf)} ${problem}` }
+  if (problem !== undefined) return { ok: false, reason: `${describeCertificate(leaf)} ${problem}` }
   return extend([leaf], { intermediates, roots, at, skew, signatures: 0 })
 }
 
 function extend(path: readonly [Certificate, ...Certificate[]], search: Search): ChainResult {
   const last = path.at(-1) ?? path[0]
   if (search.roots.some(({ fingerprint }) => fingerprint === last.fingerprint)) return { ok: true, path }
-  let reason = `nothing that is given or trusted has the name of its issuer, ${last.issuer}`
+  let reason = `nothing that is given or trusted has the name of its issuer, ${printable(last.issuer)}`
   for (const candidate of [...search.roots, ...search.intermediates]) {
     if (!equalBytes(candidate.rawSubject, last.rawIssuer)) continue
     if (path.some(({ fingerprint }) => fingerprint === candidate.fingerprint)) continue
     if (search.signatures++ >= mostSignatures) return { ok: false, reason: 'there are too many possible paths' }
     const problem = issuingProblem(last, candidate, path) ?? validityProblem(candidate, search.at, search.skew)
     if (problem !== undefined) {
-      reason = `${describe(candidate)} ${problem}`
+      reason = `${describeCertificate(candidate)} ${problem}`
       continue
     }
     const result = extend([...path, candidate], search)
@@ -72,16 +73,17 @@ export function issuingProblem(
   issuer: Certificate,
   path: readonly Certificate[],
 ): string | undefined {
-  if (!equalBytes(issuer.rawSubject, child.rawIssuer)) return `is not ${child.issuer}, the issuer of ${describe(child)}`
-  // Certificates of version 1 cannot say whether they are a CA's. As trusted ones they are still around.
-  if (!issuer.isCA && issuer.version === 3) return 'is not a CA'
+  if (!equalBytes(issuer.rawSubject, child.rawIssuer))
+    return `is not ${printable(child.issuer)}, the issuer of ${describeCertificate(child)}`
+  // Certificates of version 1 cannot say whether they are a CA's. Old roots are such, and nothing else that may sign.
+  if (!issuer.isCA && !(issuer.version === 1 && isSelfIssued(issuer))) return 'is not a CA'
   if (issuer.usages.some(isKeyUsageBit) && !issuer.usages.includes('cert sign')) return 'may not sign certificates'
   // RFC 5280 §4.2.1.9: self-issued certificates do not count, and the limit is on what stands between the CA and the leaf.
   const between = path.slice(1).filter((certificate) => !isSelfIssued(certificate)).length
   if (issuer.pathLength !== undefined && between > issuer.pathLength) {
     return `allows ${issuer.pathLength} CAs below it, and there are ${between}`
   }
-  if (!isSignedBy(child, issuer)) return `did not sign ${describe(child)}`
+  if (!isSignedBy(child, issuer)) return `did not sign ${describeCertificate(child)}`
   return undefined
 }
 
@@ -115,6 +117,6 @@ export function formatTime(time: number): string {
 }
 
 /** The certificate as a sentence names it. */
-export function describe(certificate: Certificate): string {
-  return certificate.subject === '' ? `certificate ${certificate.serial}` : certificate.subject
+export function describeCertificate(certificate: Certificate): string {
+  return certificate.subject === '' ? `certificate ${certificate.serial}` : printable(certificate.subject)
 }

@@ -40,7 +40,8 @@ export const tag = {
   constructed: (number: number): number => 0xa0 | number,
 } as const
 
-const constructedBit = 0x20
+/** Set in the identifier octet of a value that holds values. */
+export const constructedBit = 0x20
 
 /**
  * Reads bytes that hold exactly one value. Lengths are checked, definite and minimal (X.690 §10.1); what is inside is read by
@@ -60,7 +61,7 @@ export function readDer(bytes: Uint8Array): DerValue {
  * @throws {DerError} where it is primitive or does not divide into whole values
  */
 export function children(value: DerValue): DerValue[] {
-  if ((value.tag & constructedBit) === 0) throw new DerError(`tag ${hex(value.tag)} holds no values`)
+  if ((value.tag & constructedBit) === 0) throw new DerError(`tag ${formatTag(value.tag)} holds no values`)
   const values: DerValue[] = []
   for (let offset = 0; offset < value.content.length;) {
     const child = readValue(value.content, offset)
@@ -107,7 +108,9 @@ function byteAt(bytes: Uint8Array, index: number): number {
  */
 export function expectTag(value: DerValue | undefined, expected: number, what: string): DerValue {
   if (value?.tag === expected) return value
-  throw new DerError(`${what}: expected tag ${hex(expected)}, got ${value === undefined ? 'nothing' : hex(value.tag)}`)
+  throw new DerError(
+    `${what}: expected tag ${formatTag(expected)}, got ${value === undefined ? 'nothing' : formatTag(value.tag)}`,
+  )
 }
 
 /** Longer ones do not occur; a bound keeps the arithmetic on their arcs cheap. */
@@ -150,7 +153,8 @@ export function readSmallInteger(value: DerValue | undefined): number {
   return content.reduce((number, byte) => number * 256 + byte, 0)
 }
 
-function checkInteger(content: Uint8Array): void {
+/** @throws {DerError} */
+export function checkInteger(content: Uint8Array): void {
   const [first, second] = content
   if (first === undefined) throw new DerError('an integer is empty')
   // X.690 §8.3.2: the first nine bits are neither all ones nor all zero.
@@ -200,57 +204,7 @@ export function readText(value: DerValue): string | undefined {
   }
 }
 
-/** How deep a request or certificate may nest; real ones stay below 12. */
-const deepest = 32
-
-/**
- * Checks a value to its leaves against the rules of X.690 §10 and §11, so that no second encoding of the same content is taken:
- * minimal integers, lengths and object identifiers, booleans of 00 or FF, unused bits zero, sets sorted, strings primitive.
- *
- * @throws {DerError}
- */
-export function checkCanonical(value: DerValue, depth = 0): void {
-  if (depth > deepest) throw new DerError('values are nested too deep')
-  switch (value.tag) {
-    case tag.boolean:
-      readBoolean(value)
-      return
-    case tag.integer:
-      checkInteger(value.content)
-      return
-    case tag.bitString:
-      readBitString(value)
-      return
-    case tag.oid:
-      readOid(value)
-      return
-    case tag.null:
-      if (value.content.length > 0) throw new DerError('a null is not empty')
-      return
-    default:
-  }
-  const universal = value.tag < 0x40
-  const constructed = (value.tag & constructedBit) !== 0
-  if (universal && constructed !== (value.tag === tag.sequence || value.tag === tag.set)) {
-    throw new DerError(`tag ${hex(value.tag)} is built the wrong way`)
-  }
-  if (!constructed) {
-    readText(value)
-    return
-  }
-  const inside = children(value)
-  for (const child of inside) checkCanonical(child, depth + 1)
-  if (value.tag === tag.set) checkOrder(inside)
-}
-
-/** X.690 §11.6: the encodings of a SET OF ascend, the shorter one padded with zeros. */
-function checkOrder(values: readonly DerValue[]): void {
-  for (const [index, value] of values.entries()) {
-    const before = values[index - 1]
-    if (before !== undefined && Buffer.compare(before.raw, value.raw) > 0) throw new DerError('a set is not sorted')
-  }
-}
-
-function hex(number: number): string {
+/** @returns such as `0x30` */
+export function formatTag(number: number): string {
   return `0x${number.toString(16).padStart(2, '0')}`
 }

@@ -93,6 +93,11 @@ export function ia5String(value: string): DerBlock {
   return new asn1.IA5String({ value })
 }
 
+/** UTF-16, big endian; characters outside the basic plane as two units, which readers of PKCS#12 expect. */
+export function bmpString(value: string): DerBlock {
+  return new asn1.BmpString({ value })
+}
+
 /**
  * UTCTime up to 2049 and GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5).
  *

@@ -1,8 +1,9 @@
 import { isAscii } from 'node:buffer'
 import { bufferView, utf8Bytes } from './bytes.ts'
-import { children, type DerValue, expectTag, readDer, readOid, tag } from './der-reader.ts'
-import { type DerBlock, encode, primitive, sequence } from './der-writer.ts'
+import { children, type DerValue, expectTag, readDer, readOid, readText, tag } from './der-reader.ts'
+import { constructed, type DerBlock, encode, oid, primitive, sequence, utf8String } from './der-writer.ts'
 import { formatIpAddress, parseIpAddress } from './ip-address.ts'
+import { isObjectIdentifier } from './object-identifier.ts'
 
 /** The names of a subject alternative name extension (RFC 5280 §4.2.1.6), of the kinds that Podpass knows. */
 export interface SubjectNames {
@@ -11,6 +12,16 @@ export interface SubjectNames {
   readonly ip: readonly string[]
   readonly uri: readonly string[]
   readonly email: readonly string[]
+  /** Names of other kinds, where there are any. */
+  readonly otherNames?: readonly OtherName[]
+}
+
+/** A name whose kind is an object identifier and whose value is a text, by cert-manager's field names. */
+export interface OtherName {
+  /** Dotted decimal, such as `1.3.6.1.4.1.311.20.2.3` for a user principal name. */
+  readonly oid: string
+  /** Not empty. */
+  readonly utf8Value: string
 }
 
 /** A name that cannot stand in a certificate. */
@@ -34,38 +45,58 @@ const kinds = [
   'registeredID',
 ] as const
 
+const otherNameTag = 0
 const emailTag = 1
 const dnsTag = 2
 const uriTag = 6
 const ipTag = 7
 
-export function hasNames({ dns, ip, uri, email }: SubjectNames): boolean {
-  return dns.length + ip.length + uri.length + email.length > 0
+export function hasNames({ dns, ip, uri, email, otherNames = [] }: SubjectNames): boolean {
+  return dns.length + ip.length + uri.length + email.length + otherNames.length > 0
 }
 
 /**
- * GeneralNames in DER, in the order DNS, e-mail, IP, URI that Go's crypto/x509 uses.
+ * GeneralNames in DER, in the order DNS, e-mail, IP, URI that Go's crypto/x509 uses, and then others as cert-manager does.
  *
- * @throws {GeneralNameError} for a name that is empty or not ASCII, and for text that is no IP address
+ * @throws {GeneralNameError} for a name that is empty or not ASCII, and for text that is no IP address or object identifier
  */
 export function encodeGeneralNames(names: SubjectNames): Uint8Array<ArrayBuffer> {
   const blocks = [
-    ...names.dns.map((name) => ia5(dnsTag, 'DNS name', name)),
-    ...names.email.map((name) => ia5(emailTag, 'e-mail address', name)),
+    ...names.dns.map((name) => textName('DNS name', name)),
+    ...names.email.map((name) => textName('e-mail address', name)),
     ...names.ip.map((address) => primitive(ipTag, ipBytes(address))),
-    ...names.uri.map((name) => ia5(uriTag, 'URI', name)),
+    ...names.uri.map((name) => textName('URI', name)),
+    ...(names.otherNames ?? []).map(encodeOtherName),
   ]
   return encode(sequence(...blocks))
 }
 
-function ia5(number: number, kind: string, name: string): DerBlock {
-  if (name === '') throw new GeneralNameError(`a ${kind} is empty`)
+const textTags = { 'DNS name': dnsTag, 'e-mail address': emailTag, URI: uriTag } as const
+
+/**
+ * A GeneralName of a kind that is written as IA5String.
+ *
+ * @throws {GeneralNameError} where it is empty or not ASCII
+ */
+export function textName(kind: keyof typeof textTags, name: string): DerBlock {
+  const number = textTags[kind]
+  if (name === '') throw new GeneralNameError(`the ${kind} is empty`)
   const bytes = utf8Bytes(name)
   if (!isAscii(bytes)) {
     const advice = number === uriTag ? 'percent-encode it' : 'write the host in its xn-- form'
     throw new GeneralNameError(`${kind} ${JSON.stringify(name)} has characters outside ASCII: ${advice}`)
   }
   return primitive(number, bytes)
+}
+
+/** OtherName (RFC 5280 §4.2.1.6), its value a UTF8String. */
+function encodeOtherName(name: OtherName): DerBlock {
+  if (!isObjectIdentifier(name.oid)) {
+    throw new GeneralNameError(`${JSON.stringify(name.oid)} is not the object identifier of an other name`)
+  }
+  if (name.utf8Value === '') throw new GeneralNameError(`the other name ${name.oid} is empty`)
+  if (!name.utf8Value.isWellFormed()) throw new GeneralNameError(`the other name ${name.oid} is not valid Unicode`)
+  return constructed(otherNameTag, oid(name.oid), constructed(0, utf8String(name.utf8Value)))
 }
 
 function ipBytes(address: string): Uint8Array {
@@ -90,6 +121,7 @@ export function decodeGeneralNames(der: Uint8Array): DecodedNames {
   const ip: string[] = []
   const uri: string[] = []
   const email: string[] = []
+  const otherNames: OtherName[] = []
   const unknown: string[] = []
   for (const value of children(expectTag(readDer(der), tag.sequence, 'general names'))) {
     if (value.content.length === 0) {
@@ -112,11 +144,17 @@ export function decodeGeneralNames(der: Uint8Array): DecodedNames {
         }
         ip.push(formatIpAddress(value.content))
         break
+      case tag.constructed(otherNameTag): {
+        const { id, text } = readOtherName(value)
+        if (text === undefined || text === '') unknown.push(`${kindOf(value)} ${id}`)
+        else otherNames.push({ oid: id, utf8Value: text })
+        break
+      }
       default:
-        unknown.push(describeUnknown(value))
+        unknown.push(kindOf(value))
     }
   }
-  return { names: { dns, ip, uri, email }, unknown }
+  return { names: { dns, ip, uri, email, ...(otherNames.length > 0 && { otherNames }) }, unknown }
 }
 
 function readIa5({ content }: DerValue): string {
@@ -124,8 +162,12 @@ function readIa5({ content }: DerValue): string {
   return bufferView(content).toString('latin1')
 }
 
-function describeUnknown(value: DerValue): string {
-  return value.tag === tag.constructed(0) ? `${kindOf(value)} ${readOid(children(value)[0])}` : kindOf(value)
+/** @returns no text where the value is anything but one UTF8String */
+function readOtherName(value: DerValue): { id: string; text: string | undefined } {
+  const [id, wrapped, ...rest] = children(value)
+  const [content, ...more] = wrapped?.tag === tag.constructed(0) ? children(wrapped) : []
+  const isText = content?.tag === tag.utf8String && rest.length === 0 && more.length === 0
+  return { id: readOid(id), text: isText ? readText(content) : undefined }
 }
 
 function kindOf(value: DerValue): string {
@@ -156,7 +198,7 @@ interface LabelledName {
   readonly canonical: string
 }
 
-function listNames({ dns, ip, uri, email }: SubjectNames): LabelledName[] {
+function listNames({ dns, ip, uri, email, otherNames = [] }: SubjectNames): LabelledName[] {
   return [
     ...dns.map((name) => ({ label: `DNS:${name}`, canonical: `DNS:${name.toLowerCase()}` })),
     ...ip.map((address) => ({
@@ -165,6 +207,10 @@ function listNames({ dns, ip, uri, email }: SubjectNames): LabelledName[] {
     })),
     ...uri.map((name) => ({ label: `URI:${name}`, canonical: `URI:${name}` })),
     ...email.map((name) => ({ label: `email:${name}`, canonical: `email:${lowerCaseHost(name)}` })),
+    ...otherNames.map(({ oid, utf8Value }) => ({
+      label: `otherName:${oid};UTF8:${utf8Value}`,
+      canonical: `otherName:${oid};UTF8:${utf8Value}`,
+    })),
   ]
 }
 

@@ -2,6 +2,7 @@ import { isAscii } from 'node:buffer'
 import { utf8Bytes } from './bytes.ts'
 import { children, DerError, type DerValue, expectTag, readDer, readOid, readText, tag } from './der-reader.ts'
 import { type DerBlock, encode, ia5String, oid, printableString, sequence, setOf, utf8String } from './der-writer.ts'
+import { isObjectIdentifier } from './object-identifier.ts'
 
 /** One attribute of a distinguished name. */
 export interface NameAttribute {
@@ -56,12 +57,30 @@ const attributeTypes: ReadonlyMap<string, string> = new Map([
 
 const shortNames: ReadonlyMap<string, string> = new Map([...attributeTypes].map(([name, dotted]) => [dotted, name]))
 
+const byLowerCase: ReadonlyMap<string, string> = new Map(
+  [...attributeTypes.keys()].map((name) => [name.toLowerCase(), name]),
+)
+
+/** The short names of attribute types, as they are written here; they are read in any case (RFC 4514 §3). */
+export const attributeTypeNames: readonly string[] = [...attributeTypes.keys()]
+
+/**
+ * An attribute's type as {@link NameAttribute} has it.
+ *
+ * @param text - a short name in any case, or a dotted object identifier, also of a type that has a short name
+ * @returns undefined where it is neither
+ */
+export function attributeTypeOf(text: string): string | undefined {
+  if (isObjectIdentifier(text)) return shortNames.get(text) ?? text
+  return byLowerCase.get(text.toLowerCase())
+}
+
 /** RFC 4519 §2.4 and PKCS#9 define these as IA5String: DC and emailAddress. */
 const ia5Types: ReadonlySet<string> = new Set(['0.9.2342.19200300.100.1.25', '1.2.840.113549.1.9.1'])
 
 /**
- * A subject in the order of Go's pkix.Name, several values of one type in one multi-valued RDN, so that a request of Podpass
- * carries the name that the Go driver's would.
+ * A subject in the order of Go's pkix.Name (ToRDNSequence), several values of one type in one multi-valued RDN, so that a request
+ * of Podpass carries the name that the Go driver's would.
  */
 export function buildSubject(fields: SubjectFields): Subject {
   const several = (type: string, values: readonly string[] = []): RelativeName =>
@@ -70,12 +89,12 @@ export function buildSubject(fields: SubjectFields): Subject {
     value === undefined || value === '' ? [] : [{ type, value }]
   return [
     several('C', fields.countries),
-    several('O', fields.organizations),
-    several('OU', fields.organizationalUnits),
-    several('L', fields.localities),
     several('ST', fields.provinces),
+    several('L', fields.localities),
     several('STREET', fields.streetAddresses),
     several('postalCode', fields.postalCodes),
+    several('O', fields.organizations),
+    several('OU', fields.organizationalUnits),
     single('CN', fields.commonName),
     single('serialNumber', fields.serialNumber),
   ].filter((attributes) => attributes.length > 0)
@@ -92,7 +111,7 @@ export function encodeName(subject: Subject): Uint8Array<ArrayBuffer> {
 
 function encodeAttribute({ type, value }: NameAttribute): DerBlock {
   const dotted = attributeTypes.get(type) ?? type
-  if (!/^[0-2](\.(0|[1-9]\d*))+$/.test(dotted)) throw new NameError(`${JSON.stringify(type)} is no attribute type`)
+  if (!isObjectIdentifier(dotted)) throw new NameError(`${JSON.stringify(type)} is no attribute type`)
   if (value === '') throw new NameError(`${type} is empty`)
   if (!value.isWellFormed()) throw new NameError(`${type} is not valid Unicode`)
   return sequence(oid(dotted), encodeValue(type, dotted, value))

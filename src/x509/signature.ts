@@ -15,13 +15,13 @@ interface SignatureAlgorithm {
 
 /** RFC 4055 §5 (the NULL belongs there), RFC 5758 §3.2, RFC 8410 §3. Nothing with SHA-1; RSASSA-PSS has parameters of its own. */
 const algorithms = {
-  rsaSha256: { identifier: encode(sequence(oid('1.2.840.113549.1.1.11'), nullValue())), digest: 'sha256', keys: 'RSA' },
-  rsaSha384: { identifier: encode(sequence(oid('1.2.840.113549.1.1.12'), nullValue())), digest: 'sha384', keys: 'RSA' },
-  rsaSha512: { identifier: encode(sequence(oid('1.2.840.113549.1.1.13'), nullValue())), digest: 'sha512', keys: 'RSA' },
-  ecdsaSha256: { identifier: encode(sequence(oid('1.2.840.10045.4.3.2'))), digest: 'sha256', keys: 'ECDSA' },
-  ecdsaSha384: { identifier: encode(sequence(oid('1.2.840.10045.4.3.3'))), digest: 'sha384', keys: 'ECDSA' },
-  ecdsaSha512: { identifier: encode(sequence(oid('1.2.840.10045.4.3.4'))), digest: 'sha512', keys: 'ECDSA' },
-  ed25519: { identifier: encode(sequence(oid('1.3.101.112'))), digest: null, keys: 'Ed25519' },
+  SHA256WithRSA: { identifier: encode(sequence(oid('1.2.840.113549.1.1.11'), nullValue())), digest: 'sha256', keys: 'RSA' },
+  SHA384WithRSA: { identifier: encode(sequence(oid('1.2.840.113549.1.1.12'), nullValue())), digest: 'sha384', keys: 'RSA' },
+  SHA512WithRSA: { identifier: encode(sequence(oid('1.2.840.113549.1.1.13'), nullValue())), digest: 'sha512', keys: 'RSA' },
+  ECDSAWithSHA256: { identifier: encode(sequence(oid('1.2.840.10045.4.3.2'))), digest: 'sha256', keys: 'ECDSA' },
+  ECDSAWithSHA384: { identifier: encode(sequence(oid('1.2.840.10045.4.3.3'))), digest: 'sha384', keys: 'ECDSA' },
+  ECDSAWithSHA512: { identifier: encode(sequence(oid('1.2.840.10045.4.3.4'))), digest: 'sha512', keys: 'ECDSA' },
+  PureEd25519: { identifier: encode(sequence(oid('1.3.101.112'))), digest: null, keys: 'Ed25519' },
 } as const satisfies Record<string, SignatureAlgorithm>
 
 /** SHA-256 for RSA of any size, and for ECDSA the digest that the curve asks for, as Go chooses. */
@@ -29,12 +29,12 @@ function algorithmFor(key: KeyObject): SignatureAlgorithm {
   const spec = keySpecOf(key)
   switch (spec?.algorithm) {
     case 'RSA':
-      return algorithms.rsaSha256
+      return algorithms.SHA256WithRSA
     case 'ECDSA':
-      if (spec.size === 256) return algorithms.ecdsaSha256
-      return spec.size === 384 ? algorithms.ecdsaSha384 : algorithms.ecdsaSha512
+      if (spec.size === 256) return algorithms.ECDSAWithSHA256
+      return spec.size === 384 ? algorithms.ECDSAWithSHA384 : algorithms.ECDSAWithSHA512
     case 'Ed25519':
-      return algorithms.ed25519
+      return algorithms.PureEd25519
     case undefined:
       throw new KeyError(`keys of type ${key.asymmetricKeyType} cannot sign`)
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, open, readdir, readFile, stat, statfs, symlink, writeFile } from 'node:fs/promises'
+import { release } from 'node:os'
 import { join } from 'node:path'
 import { loadLibc } from '../../src/runtime/libc.ts'
 import { mountAt, readMountInfo } from '../../src/volume/mount-info.ts'
@@ -81,6 +82,16 @@ export const mountScenarios: Readonly<Record<string, (stage: Stage) => Promise<v
     assert.equal(blocks * bsize, size)
     await assert.rejects(writeFile(join(directory, 'large'), Buffer.alloc(size + 1)), { code: 'ENOSPC' })
   },
+
+  'private memory stays out of swap where the kernel offers that, and a user namespace is told that it does not':
+    async ({ mounter, folder }) => {
+      const { noswap } = await mounter.mountPrivate(join(folder, 'volume'), { size })
+      // Only the first user namespace maps all ids to themselves; only in it, and since Linux 6.4, noswap is granted.
+      const isFirst = /^\s*0\s+0\s+4294967295$/m.test(await readFile('/proc/self/uid_map', 'utf8'))
+      const [major = 0, minor = 0] = release().split('.').map(Number)
+      if (!isFirst) assert.equal(noswap, false)
+      else if (major > 6 || (major === 6 && minor >= 4)) assert.equal(noswap, true)
+    },
 
   'private memory is mounted once, however often it is asked for, and says each time whether it stays out of swap':
     async ({ mounter, folder }) => {

@@ -60,15 +60,13 @@ export class TestNode {
     const options: Partial<DriverOptions> = { ...this.#options, ...changes }
     this.#driver = await startDriver(
       {
-        driverName: driverDefaults.driverName,
+        ...driverDefaults,
         nodeId: 'node-1',
         version: '0.0.0',
         endpoint: join(this.folder, 'csi.sock'),
         dataRoot: join(this.folder, 'data'),
         registrationDirectory: undefined,
         defaults: standardDefaults,
-        publishTimeout: driverDefaults.publishTimeout,
-        volumeSize: driverDefaults.volumeSize,
         keyPool: 0,
         strictIssuer: false,
         requireNoswap: false,
