@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { access, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -347,6 +347,63 @@ describe('promise 8, restarts are free', () => {
     await node.publish(broken)
     await node.unpublish(broken)
     expect(await readdir(node.volumesFolder)).toEqual([whole.id])
+  })
+})
+
+describe('compatibility, volumes of the Go csi-driver', () => {
+  /** Turns a published volume into what the former driver leaves: one memory for all, metadata.json, dated generations. */
+  async function makeFormer(volume: TestVolume, metadata?: string): Promise<void> {
+    const folder = join(node.folder, 'data', 'inmemfs', volume.id)
+    await mkdir(folder, { recursive: true })
+    await rename(join(node.volumesFolder, volume.id, 'data'), join(folder, 'data'))
+    const generation = '..2026_08_22_10_11_12.123456789'
+    await rename(join(folder, 'data', '..1'), join(folder, 'data', generation))
+    await rm(join(folder, 'data', '..data'))
+    await symlink(generation, join(folder, 'data', '..data'))
+    const former = {
+      volumeID: volume.id,
+      targetPath: volume.target,
+      nextIssuanceTime: '2026-09-01T00:00:00Z',
+      volumeContext: volume.context,
+    }
+    await writeFile(join(folder, 'metadata.json'), metadata ?? JSON.stringify(former))
+    await rm(join(node.volumesFolder, volume.id), { recursive: true })
+    await rm(volume.target)
+    await symlink(join(folder, 'data'), volume.target)
+  }
+
+  test('a volume of the former driver is taken over with its certificate, renewed in its folder, and unpublished', async () => {
+    const clock = new ManualClock()
+    issuer = new ScriptedIssuer({ clock })
+    await start({ clock })
+    const volume = await node.volume()
+    await node.publish(volume)
+    await node.stopDriver()
+    await makeFormer(volume)
+    const serial = await serialOf(volume)
+    await node.startDriver()
+    await node.publish(volume)
+    expect(await serialOf(volume)).toBe(serial)
+    clock.advance(700 * hour)
+    await until('it is renewed', async () => (await serialOf(volume)) !== serial)
+    await node.stopDriver()
+    await node.startDriver()
+    expect(node.driver.inspect()).toEqual([expect.objectContaining({ volumeId: volume.id, state: 'issued' })])
+    await node.unpublish(volume)
+    expect(await readdir(join(node.folder, 'data', 'inmemfs'))).toEqual([])
+  })
+
+  test('one whose metadata cannot be read stops nothing, keeps its files, and can be unpublished', async () => {
+    await start()
+    const volume = await node.volume()
+    await node.publish(volume)
+    await node.stopDriver()
+    await makeFormer(volume, '{"volumeID":')
+    const serial = await serialOf(volume)
+    await node.startDriver()
+    expect(await serialOf(volume)).toBe(serial)
+    await node.unpublish(volume)
+    expect(await readdir(join(node.folder, 'data', 'inmemfs'))).toEqual([])
   })
 })
 

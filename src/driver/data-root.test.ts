@@ -87,6 +87,7 @@ test('a file system that does not lock is told, not waited for', async () => {
 test('without a C library the data root is not locked', async () => {
   const first = await openDataRoot(path, undefined, systemClock, silentLog, signal)
   const second = await openDataRoot(path, undefined, systemClock, silentLog, signal)
+  expect(second.volumes).toBe(first.volumes)
   await Promise.all([first.close(), second.close()])
 })
 

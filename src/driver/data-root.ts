@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Libc } from '../runtime/libc.ts'
 import type { Log } from '../runtime/log.ts'
+import { formerFolder } from './adoption.ts'
 import { mountOf, readMountInfo } from '../volume/mount-info.ts'
 
 /** How often a lock that another process holds is tried again, in milliseconds; flock(2) can only be waited for by blocking. */
@@ -17,6 +18,8 @@ export class DataRootError extends Error {
 /** The folder in which the driver keeps its volumes, held by one process at a time. */
 export interface DataRoot {
   readonly volumes: string
+  /** Where cert-manager's csi-driver keeps its volumes. */
+  readonly former: string
   close(): Promise<void>
 }
 
@@ -53,7 +56,7 @@ export async function openDataRoot(
     await lock.close()
     throw error
   }
-  return { volumes: join(path, 'volumes'), close: () => lock.close() }
+  return { volumes: join(path, 'volumes'), former: join(path, formerFolder), close: () => lock.close() }
 }
 
 /**

@@ -111,6 +111,7 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
     ...options,
     metrics,
     directory: dataRoot.volumes,
+    formerDirectory: dataRoot.former,
     bootId: await readBootId(),
     keys,
     random: Math.random,

@@ -5,6 +5,7 @@ import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
 import { backoffDelay } from '../runtime/backoff.ts'
 import type { Timer } from '../runtime/clock.ts'
 import { KeyedMutex } from '../runtime/mutex.ts'
+import { readFormerVolume } from './adoption.ts'
 import { sanitizeContext } from '../volume/attributes.ts'
 import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
 import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
@@ -36,6 +37,8 @@ export interface PublishCall {
 export interface VolumesOptions extends Omit<VolumeSurroundings, 'onRefused' | 'onSchedule'> {
   /** Where the private memory of all volumes is mounted, one folder each. */
   readonly directory: string
+  /** Where volumes of cert-manager's csi-driver may be found: one private memory for all, a folder each. */
+  readonly formerDirectory: string
   readonly bootId: string
   readonly defaults: SpecDefaults
   /** The most that a volume's files may take, in bytes. */
@@ -69,6 +72,8 @@ export class Volumes {
   readonly #around: VolumeSurroundings
   readonly #volumes = new Map<string, Volume>()
   readonly #denials = new Map<string, Denial>()
+  /** Volumes of the former driver, by id: they stay in the folder that their pods see. */
+  readonly #former = new Map<string, VolumeStore>()
   readonly #serial = new KeyedMutex()
   #timer: Timer | undefined
   #closed = false
@@ -122,6 +127,7 @@ export class Volumes {
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
     const names = await readdir(this.#options.directory)
     await Promise.all(names.map((name) => this.#serial.run(name, () => this.#restoreOne(name))))
+    await this.#restoreFormer()
     this.#schedule()
   }
 
@@ -158,6 +164,7 @@ export class Volumes {
       const handles = (await volume?.handles()) ?? []
       await this.#takeDown(this.#store(volumeId), target)
       this.#volumes.delete(volumeId)
+      this.#former.delete(volumeId)
       this.#count()
       if (volume !== undefined) for (const handle of handles) this.#forget(volume.spec.issuer, handle)
       this.#forgetDenial(volumeId)
@@ -206,6 +213,8 @@ export class Volumes {
 
   async #prepare(store: VolumeStore, { selinuxContext, volumeId }: PublishCall): Promise<void> {
     const { mounter, requireNoswap, swapOn, metrics, log, volumeSize } = this.#options
+    // What is there of the former driver is seen by a pod, so nothing is mounted over it.
+    if (this.#former.has(volumeId)) return store.prepare()
     const size = { size: volumeSize }
     const options = selinuxContext === undefined ? size : { ...size, selinuxContext }
     const { noswap } = await mounter.mountPrivate(store.directory, options)
@@ -243,6 +252,30 @@ export class Volumes {
     } catch (error) {
       // It may be in use, so it is left as it is: a publish makes it anew in place, an unpublish takes it down.
       log.error({ error, volume: name }, 'a volume cannot be taken up again; it is not renewed')
+    }
+  }
+
+  /** Takes over what cert-manager's csi-driver has left, unless its memory was lost in a reboot. */
+  async #restoreFormer(): Promise<void> {
+    const { formerDirectory, mounter, log, bootId, defaults } = this.#options
+    if (!(await mounter.isPrivate(formerDirectory))) return
+    for (const name of await readdir(formerDirectory)) {
+      const store = new VolumeStore(join(formerDirectory, name))
+      this.#former.set(name, store)
+      try {
+        const known = await store.read()
+        const record = known ?? (await readFormerVolume(store, bootId, defaults))
+        const parsed = parseVolumeSpec(record.context, defaults)
+        if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
+        if (known === undefined) {
+          await store.prepare()
+          await store.write(record)
+          log.info({ volume: name }, 'a volume of the former driver is taken over')
+        }
+        await this.#take(store, parsed.spec, record, noTokens)
+      } catch (error) {
+        log.error({ error, volume: name }, 'a volume of the former driver cannot be taken over; it is not renewed')
+      }
     }
   }
 
@@ -320,7 +353,7 @@ export class Volumes {
   }
 
   #store(volumeId: string): VolumeStore {
-    return new VolumeStore(join(this.#options.directory, volumeId))
+    return this.#former.get(volumeId) ?? new VolumeStore(join(this.#options.directory, volumeId))
   }
 
   #count(): void {
