@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { askRenewal, askVolumes } from '../driver/control.ts'
-import type { VolumeReport } from '../driver/volume.ts'
+import type { VolumeReport } from '../driver/volume-report.ts'
 import { dataRootOption } from './driver-flags.ts'
 
 interface InspectFlags {

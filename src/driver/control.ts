@@ -1,7 +1,7 @@
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, request as httpRequest, type Server } from 'node:http'
 import { join } from 'node:path'
-import type { VolumeReport } from './volume.ts'
+import type { VolumeReport } from './volume-report.ts'
 
 /** What the control socket offers. */
 export interface ControlActions {

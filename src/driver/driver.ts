@@ -20,7 +20,7 @@ import { nodeService } from './node-service.ts'
 import type { PodEvents } from './pod-events.ts'
 import { openGate, type PodGate } from './pod-gate.ts'
 import { registerWithKubelet } from './registration.ts'
-import type { VolumeReport } from './volume.ts'
+import type { VolumeReport } from './volume-report.ts'
 import { Volumes } from './volumes.ts'
 
 export interface DriverOptions {

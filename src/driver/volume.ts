@@ -1,13 +1,6 @@
 import type { KeyObject } from 'node:crypto'
-import {
-  IssuanceError,
-  IssuerRefusedError,
-  RequesterGoneError,
-  RequestGoneError,
-  TokenMissingError,
-} from '../issuer/errors.ts'
-import type { IssuedCertificate, IssuerReference, RequestHandle } from '../issuer/issuer.ts'
-import { backoffDelay } from '../runtime/backoff.ts'
+import { IssuanceError, IssuerRefusedError, TokenMissingError } from '../issuer/errors.ts'
+import type { IssuedCertificate, RequestHandle } from '../issuer/issuer.ts'
 import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import { Mutex } from '../runtime/mutex.ts'
@@ -23,6 +16,9 @@ import type { DriverMetrics } from './metrics.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { PodGate } from './pod-gate.ts'
 import { liveToken, noTokens, type PodTokens } from './pod-tokens.ts'
+import { firstDelay, isRefusal, renewalDelay } from './retry.ts'
+import type { VolumeReport } from './volume-report.ts'
+import { Waiters } from './waiters.ts'
 
 /** What a volume needs of its node. */
 export interface VolumeSurroundings extends IssuanceSurroundings {
@@ -58,39 +54,10 @@ type VolumeState =
       readonly progress: string
     }
 
-/** How the waits for a first certificate grow, in milliseconds. */
-const firstBackoff = { first: 1000, cap: 60_000 }
-/** How the waits between attempts to renew grow; a short-lived certificate starts with a tenth of the time it has left. */
-const renewalBackoff = { first: 30_000, cap: 300_000 }
 /** How long a closed gate is believed without a word of the pod, in milliseconds. */
 const gateLook = 3600_000
 /** How long a renewal waits for a token of the pod before that is trouble, in milliseconds. */
 const tokenPatience = 5 * 60_000
-/** How the waits after a denial grow: a denial is no hot loop. */
-export const denialBackoff = { first: 60_000, cap: 3600_000, jitter: 0 }
-
-/** A volume for people: what `inspect` shows. Times are epoch milliseconds. */
-export interface VolumeReport {
-  readonly volumeId: string
-  readonly target: string
-  readonly directory: string
-  readonly pod: VolumeSpec['pod']
-  readonly issuer: IssuerReference
-  readonly state: VolumeState['is']
-  readonly shown: boolean
-  readonly request: string | undefined
-  readonly issued: { readonly notBefore: number; readonly notAfter: number; readonly serial: string } | undefined
-  /** When the next attempt to renew is made. */
-  readonly renewAt: number | undefined
-  /** What the last attempt failed with, until one succeeds. */
-  readonly lastError: string | undefined
-}
-
-/** A caller of NodePublishVolume that waits for the first certificate. */
-interface Waiter {
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
 
 /**
  * One volume, from its first publish to its unpublish. A certificate's way is one straight line: key → request → submit → wait →
@@ -105,7 +72,7 @@ export class Volume {
   readonly #ending = new AbortController()
   /** Held while files, mounts or the record change. */
   readonly #files = new Mutex()
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters = new Waiters()
   #record: VolumeRecord
   #state: VolumeState
   #work: Promise<void> = Promise.resolve()
@@ -194,25 +161,17 @@ export class Volume {
    * @throws {IssuanceError} that is final
    */
   waitForCertificate(deadline: number, signal: AbortSignal): Promise<void> {
-    if (this.#state.is !== 'requesting' || this.#isEmptyOnPurpose()) return Promise.resolve()
+    // What a pod runs with is answered for, also where the user chose to start it without a certificate.
+    if (this.#state.is !== 'requesting' || this.#record.shown || this.#isEmptyOnPurpose()) return Promise.resolve()
     if (this.#ending.signal.aborted) return Promise.reject(this.#ending.signal.reason as Error)
-    return new Promise((resolve, reject) => {
-      const settle = (finish: () => void): void => {
-        timer.cancel()
-        signal.removeEventListener('abort', onAbort)
-        this.#waiters.delete(waiter)
-        finish()
-      }
-      const waiter: Waiter = { resolve: () => settle(resolve), reject: (error) => settle(() => reject(error)) }
-      const onAbort = (): void => waiter.reject(new NotReadyError(this.#describeWait('the caller stopped waiting')))
-      const timer = this.#around.clock.timer(deadline - this.#around.clock.now(), () => {
+    const { clock, events } = this.#around
+    return this.#waiters.wait(clock, deadline - clock.now(), signal, {
+      onAbort: () => new NotReadyError(this.#describeWait('the caller stopped waiting')),
+      onTimeout: () => {
         const text = this.#describeWait('no answer yet')
-        this.#around.events.record(this.spec.pod, 'Warning', 'CertificatePending', text)
-        waiter.reject(new NotReadyError(text))
-      })
-      signal.addEventListener('abort', onAbort, { once: true })
-      this.#waiters.add(waiter)
-      if (signal.aborted) onAbort()
+        events.record(this.spec.pod, 'Warning', 'CertificatePending', text)
+        return new NotReadyError(text)
+      },
     })
   }
 
@@ -226,7 +185,7 @@ export class Volume {
       this.#ending.signal.throwIfAborted()
       const { certificate, privateKey, ca } = this.spec.files
       const complete = await isComplete(this.store.data, [certificate, privateKey, ca])
-      if (!complete && !this.#isEmptyOnPurpose()) {
+      if (!complete && !(this.#state.is === 'requesting' && (this.#record.shown || this.#isEmptyOnPurpose()))) {
         throw new NotReadyError(`volume ${this.id} lacks files, although it has a certificate; it must be unpublished`)
       }
       await this.#around.mounter.show(this.store.data, this.target)
@@ -276,7 +235,7 @@ export class Volume {
   /** Ends all work for good and answers whoever waits, now or later, with an error. */
   end(error: Error): void {
     this.#ending.abort(error)
-    this.#refuseWaiters(error)
+    this.#waiters.reject(error)
   }
 
   /** Ends all work and waits until nothing of it touches a file any more. What is stored stays, for a restart to go on. */
@@ -298,10 +257,6 @@ export class Volume {
     return [this.#record.issued?.handle, pending?.handle, this.#refused].filter((handle) => handle !== undefined)
   }
 
-  #refuseWaiters(error: Error): void {
-    for (const waiter of this.#waiters) waiter.reject(error)
-  }
-
   async #issueFirst(): Promise<void> {
     const { signal } = this.#ending
     for (let failures = 1; ; failures++) {
@@ -309,18 +264,19 @@ export class Volume {
         await this.#waitForGate()
         signal.throwIfAborted()
         await this.#obtain()
-        for (const waiter of this.#waiters) waiter.resolve()
+        this.#waiters.resolve()
         return
       } catch (error) {
         if (signal.aborted) return
         this.#report('CertificateRequestFailed', error, {})
-        if (error instanceof IssuanceError && error.final && !(error instanceof RequestGoneError)) {
+        // A volume that a pod runs with, empty because the user chose so, is not taken down.
+        if (isRefusal(error) && !this.#record.shown) {
           this.#around.onRefused(this, error)
           return
         }
         this.#progress(messageOf(error))
-        if (error instanceof IssuerRefusedError || error instanceof TokenMissingError) this.#refuseWaiters(error)
-        await this.#pause(backoffDelay(failures, { ...firstBackoff, random: this.#around.random }))
+        if (error instanceof IssuerRefusedError || error instanceof TokenMissingError) this.#waiters.reject(error)
+        await this.#pause(firstDelay(failures, error, this.#around.random))
         if (signal.aborted) return
       }
     }
@@ -367,7 +323,9 @@ export class Volume {
         return
       }
       this.#around.metrics.renewals.inc({ outcome: 'failure' })
-      const nextAttempt = this.#afterFailedRenewal(before, failures + 1, error)
+      const now = this.#around.clock.now()
+      const delay = renewalDelay(failures + 1, error, before, now, this.#around.random)
+      const nextAttempt = delay === undefined ? undefined : now + delay
       this.#report('RenewalFailed', error, {
         expires: new Date(before.notAfter).toISOString(),
         nextAttempt: nextAttempt === undefined ? 'never' : new Date(nextAttempt).toISOString(),
@@ -383,18 +341,6 @@ export class Volume {
     const now = this.#around.clock.now()
     this.#tokenMissedAt ??= now
     return now - this.#tokenMissedAt < tokenPatience
-  }
-
-  #afterFailedRenewal(before: Issued, failures: number, error: unknown): number | undefined {
-    if (error instanceof RequesterGoneError) return undefined
-    const now = this.#around.clock.now()
-    const { random } = this.#around
-    if (error instanceof IssuanceError && error.final && !(error instanceof RequestGoneError)) {
-      return now + backoffDelay(failures, { ...denialBackoff, random })
-    }
-    const left = Math.max(before.notAfter - now, (before.notAfter - before.notBefore) / 3)
-    const first = Math.min(renewalBackoff.first, Math.max(1000, left / 10))
-    return now + backoffDelay(failures, { first, cap: renewalBackoff.cap, random })
   }
 
   /** One attempt to get a certificate and put it in place. */

@@ -2,7 +2,6 @@ import { access, mkdir, readdir, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { IssuanceError } from '../issuer/errors.ts'
 import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
-import { backoffDelay } from '../runtime/backoff.ts'
 import type { Timer } from '../runtime/clock.ts'
 import { KeyedMutex } from '../runtime/mutex.ts'
 import { readFormerVolume } from './adoption.ts'
@@ -20,7 +19,9 @@ import {
 import type { NodeGetVolumeStatsResponse } from '../gen/csi/v1/csi_pb.ts'
 import { volumeStats } from './volume-stats.ts'
 import { noTokens, type PodTokens } from './pod-tokens.ts'
-import { denialBackoff, Volume, type VolumeReport, type VolumeSurroundings } from './volume.ts'
+import { refusalDelay } from './retry.ts'
+import { Volume, type VolumeSurroundings } from './volume.ts'
+import type { VolumeReport } from './volume-report.ts'
 
 /** A NodePublishVolume call, its required fields looked at. */
 export interface PublishCall {
@@ -303,9 +304,9 @@ export class Volumes {
 
   /** A first certificate was refused for good: nothing of the volume is left but the memory of the denial. */
   async #abandon(volume: Volume, error: IssuanceError): Promise<void> {
-    const { clock, log, random } = this.#options
+    const { clock, log } = this.#options
     const attempts = (this.#denials.get(volume.id)?.attempts ?? 0) + 1
-    const nextAttempt = clock.now() + backoffDelay(attempts, { ...denialBackoff, random })
+    const nextAttempt = clock.now() + refusalDelay(attempts)
     const { refused: handle } = volume
     this.#denials.delete(volume.id)
     this.#denials.set(volume.id, { text: error.message, attempts, nextAttempt, issuer: volume.spec.issuer, handle })
