@@ -394,7 +394,11 @@ export class Volume {
 
   #renewalOf(issued: Issued): number | undefined {
     if (!this.spec.renewal.automatic) return undefined
-    return renewalTime(issued, this.spec.renewal.before, renewalSpread(this.id))
+    if (issued.renewAt !== undefined) return issued.renewAt
+    const time = renewalTime(issued, this.spec.renewal.before, renewalSpread(this.id))
+    // An issuer that dates certificates back can make that time lie in the past when they come; a tenth of what is left is kept.
+    const now = this.#around.clock.now()
+    return Math.max(time, now + (issued.notAfter - now) / 10)
   }
 
   #forget(handle: RequestHandle): void {

@@ -163,6 +163,7 @@ export class Volumes {
       const volume = this.#volumes.get(volumeId)
       await volume?.stop('the volume is being unpublished')
       const handles = (await volume?.handles()) ?? []
+      if (volume !== undefined && volume.target !== target) await this.#uncover(volume.target)
       await this.#takeDown(this.#store(volumeId), target)
       this.#volumes.delete(volumeId)
       this.#former.delete(volumeId)
@@ -176,6 +177,8 @@ export class Volumes {
   async close(): Promise<void> {
     this.#closed = true
     this.#timer?.cancel()
+    // A volume that is being opened is in the map before its turn ends.
+    await this.#serial.idle()
     await Promise.all([...this.#volumes.values()].map((volume) => volume.stop('the driver is stopping')))
   }
 
@@ -189,12 +192,6 @@ export class Volumes {
     const obstacle = this.#options.obstacle()
     if (obstacle !== undefined) throw new NotReadyError(obstacle)
     const store = this.#store(call.volumeId)
-    try {
-      await this.#prepare(store, call)
-    } catch (error) {
-      await this.#takeDown(store, undefined)
-      throw error
-    }
     const record: VolumeRecord = {
       version: 1,
       bootId: this.#options.bootId,
@@ -204,10 +201,20 @@ export class Volumes {
       mountGroup: call.mountGroup,
       shown: false,
     }
-    await store.write(record)
+    try {
+      await this.#prepare(store, call)
+      await store.write(record)
+    } catch (error) {
+      // What cannot be taken down again is left for the unpublish, which only comes after an answer that is not final.
+      await this.#takeDown(store, undefined).catch((failure: unknown) => {
+        throw new NotReadyError(`${String(error)}; and it cannot be cleaned up: ${String(failure)}`, { cause: error })
+      })
+      throw error
+    }
     const volume = await this.#take(store, parsed.spec, record, call.tokens)
-    for (const { attribute, message } of parsed.warnings) {
-      this.#options.events.record(parsed.spec.pod, 'Warning', 'VolumeAttribute', `${attribute}: ${message}`)
+    if (parsed.warnings.length > 0) {
+      const text = parsed.warnings.map(({ attribute, message }) => `${attribute}: ${message}`).join('; ')
+      this.#options.events.record(parsed.spec.pod, 'Warning', 'VolumeAttribute', text)
     }
     return volume
   }
@@ -296,6 +303,12 @@ export class Volumes {
   }
 
   async #uncover(target: string): Promise<void> {
+    const { directory } = this.#options
+    if (target === '/' || `${directory}/`.startsWith(`${target.replace(/\/+$/, '')}/`)) {
+      throw new InvalidCallError(
+        `target_path ${JSON.stringify(target)} is not valid: this driver keeps its volumes below it`,
+      )
+    }
     await this.#options.mounter.unmount(target)
     await rmdir(target).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error

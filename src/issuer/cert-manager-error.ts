@@ -32,6 +32,6 @@ export function createError(error: unknown, name: string, caller: string): Issua
     const text = `${request} cannot be created: ${message}; check the rights of ${caller}`
     return new IssuerRefusedError(text, { cause: error })
   }
-  if (status === 400 || status === 422) return new RequestDeniedError(request, message)
+  if (status === 400 || status === 413 || status === 422) return new RequestDeniedError(request, message)
   return new IssuerUnavailableError(`${request} cannot be created: ${message}`, { cause: error })
 }

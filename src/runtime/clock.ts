@@ -2,7 +2,10 @@
 export interface Clock {
   /** Epoch milliseconds of the wall clock. It may jump. */
   now(): number
-  /** Calls `fire` once after `delay` milliseconds of running time. Does not keep the process alive by itself. */
+  /**
+   * Calls `fire` once after `delay` milliseconds of running time, after 24 days at the latest (the longest that setTimeout takes).
+   * Does not keep the process alive by itself.
+   */
   timer(delay: number, fire: () => void): Timer
 }
 

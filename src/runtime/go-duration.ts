@@ -70,7 +70,10 @@ function fractionOf(digits: string, scale: bigint): bigint {
 
 /** Quotes as Go's package time does in its errors: what is not printable ASCII stands there as the bytes of its UTF-8. */
 function quote(text: string): string {
-  const bytes = (odd: string): string => Buffer.from(odd).toString('hex').replaceAll(/../g, String.raw`\x$&`)
+  const bytes = (odd: string): string =>
+    Buffer.from(odd)
+      .toString('hex')
+      .replaceAll(/../g, String.raw`\x$&`)
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   const odd = /[\u0000-\u001f]|[^\u0000-\u007f]+/g
   return `"${text.replaceAll(/["\\]/g, String.raw`\$&`).replaceAll(odd, bytes)}"`

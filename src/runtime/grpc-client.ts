@@ -15,7 +15,11 @@ export class UnixClient {
 
   /** @param path - absolute */
   constructor(path: string) {
-    this.#client = new Client(`unix:${path}`, credentials.createInsecure(), { 'grpc.default_authority': 'localhost' })
+    this.#client = new Client(`unix:${path}`, credentials.createInsecure(), {
+      'grpc.default_authority': 'localhost',
+      // Not the connection of an earlier client of this path: another process may serve it by now.
+      'grpc.use_local_subchannel_pool': 1,
+    })
   }
 
   /**

@@ -52,7 +52,7 @@ export function loadLibc(): Libc | undefined {
   const flock = library.func('int flock(int, int)')
   const setrlimit = library.func('int setrlimit(int, const uint64_t *)')
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)')
-  // koffi restores the errno of its own last call, so nothing can come between a call and its reading.
+  // Between a call and the reading of its errno nothing of this thread runs but the engine, whose own calls do not fail.
   const outcome = (result: unknown): string | undefined => {
     if (result === 0) return undefined
     const errno = koffi.errno()

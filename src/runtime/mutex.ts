@@ -19,6 +19,16 @@ export class Mutex {
 export class KeyedMutex {
   readonly #entries = new Map<string, { readonly mutex: Mutex; users: number }>()
 
+  /** How many keys are in use. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** Resolves once all work that has come so far has ended, of every key. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#entries.values()].map(({ mutex }) => mutex.idle()))
+  }
+
   /** Runs `work` after all earlier work of the same key. */
   async run<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
     let entry = this.#entries.get(key)

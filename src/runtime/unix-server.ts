@@ -15,6 +15,9 @@ export class SocketError extends Error {
   readonly code = 'SOCKET_UNUSABLE'
 }
 
+/** How many names are tried in turn for the socket before it is renamed. */
+const mostAttempts = 1000
+
 /** How often a predecessor's socket is looked at while it ends, in milliseconds; a socket gives no event when it is closed. */
 const predecessorPause = 100
 
@@ -30,6 +33,9 @@ export class UnixServer {
   readonly #server: Server
   readonly #log: Log
   #inode = 0n
+  /** The address of the listener, and how many have been tried: grpc-js takes each address once. */
+  #address: string | undefined
+  #attempts = 0
   #watcher: FSWatcher | undefined
   #binding: Promise<void> = Promise.resolve()
   #closed = false
@@ -46,7 +52,7 @@ export class UnixServer {
    */
   static async listen(path: string, server: Server, clock: Clock, log: Log, signal: AbortSignal): Promise<UnixServer> {
     const unix = new UnixServer(path, server, log)
-    if (Buffer.byteLength(unix.#hiddenPath()) > longestSocketPath) {
+    if (Buffer.byteLength(hiddenPath(path, mostAttempts)) > longestSocketPath) {
       throw new SocketError(
         `socket path ${path} is too long: Linux allows ${longestSocketPath} bytes, some needed beside it`,
       )
@@ -57,9 +63,7 @@ export class UnixServer {
       await sleep(clock, predecessorPause, signal)
     }
     await unix.#bind()
-    unix.#watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
-      if (name === null || name === basename(path)) unix.#binding = unix.#binding.then(() => unix.#rebind())
-    })
+    unix.#watch()
     return unix
   }
 
@@ -71,15 +75,12 @@ export class UnixServer {
     if (await this.#isOurs()) await rm(this.path, { force: true })
   }
 
-  #hiddenPath(): string {
-    return join(dirname(this.path), `.${basename(this.path)}.new`)
-  }
-
   async #bind(): Promise<void> {
-    const hidden = this.#hiddenPath()
+    const hidden = hiddenPath(this.path, this.#attempts++ % mostAttempts)
+    const address = `unix:${hidden}`
     await rm(hidden, { force: true })
     await new Promise<void>((resolve, reject) => {
-      this.#server.bindAsync(`unix:${hidden}`, ServerCredentials.createInsecure(), (error) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
         if (error === null) resolve()
         else reject(new SocketError(`cannot serve ${this.path}: ${error.message}`, { cause: error }))
       })
@@ -87,6 +88,25 @@ export class UnixServer {
     await chmod(hidden, 0o600)
     this.#inode = (await lstat(hidden, { bigint: true })).ino
     await rename(hidden, this.path)
+    if (this.#address !== undefined) this.#server.unbind(this.#address)
+    this.#address = address
+  }
+
+  /** A node may have no inotify instance left (fs.inotify.max_user_instances); that is no reason not to serve. */
+  #watch(): void {
+    const unwatched = (error: unknown): void =>
+      this.#log.warn(
+        { error, socket: this.path },
+        'the socket cannot be watched; if somebody removes it, restart the driver',
+      )
+    try {
+      this.#watcher = watch(dirname(this.path), { persistent: false }, (_event, name) => {
+        if (name === null || name === basename(this.path)) this.#binding = this.#binding.then(() => this.#rebind())
+      })
+      this.#watcher.on('error', unwatched)
+    } catch (error) {
+      unwatched(error)
+    }
   }
 
   async #isOurs(): Promise<boolean> {
@@ -107,7 +127,12 @@ export class UnixServer {
   }
 }
 
-/** Whether a process accepts connections there. */
+/** The name that a socket is made under, before it is renamed. */
+function hiddenPath(path: string, attempt: number): string {
+  return join(dirname(path), `.${basename(path)}.${attempt}`)
+}
+
+/** Whether a process accepts connections there. One whose queue of connections is full does, too. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path)
@@ -115,6 +140,6 @@ function answers(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'))
   })
 }

@@ -48,6 +48,15 @@ export interface AttributeProblem {
   readonly message: string
 }
 
+/** How much is told of one volume, and how long each text may be: who writes a pod could else fill the node's log and its events. */
+export const mostNotes = 50
+const longestNote = 1000
+
+function note(notes: AttributeProblem[], attribute: string, message: string): void {
+  const cut = (text: string): string => (text.length > longestNote ? `${text.slice(0, longestNote - 1)}…` : text)
+  if (notes.length < mostNotes) notes.push({ attribute: cut(attribute), message: cut(message) })
+}
+
 /** Collects what is wrong while a volume's attributes are read, so that all of it comes in one answer. */
 export class AttributeReader {
   readonly #context: Readonly<Record<string, string>>
@@ -66,12 +75,22 @@ export class AttributeReader {
 
   /** Notes what is wrong with an attribute. */
   problem(name: AttributeName, message: string): void {
-    this.problems.push({ attribute: attributePrefix + name, message })
+    this.problemOfKey(attributePrefix + name, message)
+  }
+
+  /** Notes what is wrong with any key. */
+  problemOfKey(key: string, message: string): void {
+    note(this.problems, key, message)
   }
 
   /** Notes what is odd, but goes. */
   warning(name: AttributeName, message: string): void {
-    this.warnings.push({ attribute: attributePrefix + name, message })
+    this.warningOfKey(attributePrefix + name, message)
+  }
+
+  /** Notes what is odd about any key. */
+  warningOfKey(key: string, message: string): void {
+    note(this.warnings, key, message)
   }
 
   /** Exactly `true` or `false`; false where absent. */

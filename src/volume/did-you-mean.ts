@@ -31,10 +31,11 @@ export function didYouMean(name: string, known: readonly string[]): string | und
   const lower = name.toLowerCase()
   let best: { readonly name: string; readonly distance: number } | undefined
   for (const candidate of known) {
+    const furthest = Math.max(1, candidate.length / 3)
+    // The lengths alone rule most out, and with them every name so long that comparing it would take a while.
+    if (Math.abs(candidate.length - lower.length) > furthest) continue
     const away = distance(lower, candidate.toLowerCase())
-    if (away <= Math.max(1, candidate.length / 3) && (best === undefined || away < best.distance)) {
-      best = { name: candidate, distance: away }
-    }
+    if (away <= furthest && (best === undefined || away < best.distance)) best = { name: candidate, distance: away }
   }
   return best?.name
 }

@@ -14,16 +14,21 @@ export interface Expansion {
  * @param variables - the values by name
  */
 export function expand(text: string, variables: Readonly<Record<string, string>>): Expansion {
-  const unknown: string[] = []
-  const replaced = text.replaceAll(
-    /\$(?:\{([^}]*)\}|([*#$@!?\-0-9])|(\w+)|(\{))/g,
-    (_match, braced: string | undefined, special: string | undefined, plain: string | undefined) => {
-      const name = braced ?? special ?? plain ?? ''
-      if (name === '') return ''
-      if (Object.hasOwn(variables, name)) return variables[name] ?? ''
-      if (!unknown.includes(name)) unknown.push(name)
-      return ''
-    },
-  )
-  return { text: replaced, unknown }
+  const unknown = new Set<string>()
+  const replace = (_match: string, special?: string, plain?: string, braced?: string): string => {
+    const name = special ?? plain ?? braced ?? ''
+    if (name === '') return ''
+    if (Object.hasOwn(variables, name)) return variables[name] ?? ''
+    unknown.add(name)
+    return ''
+  }
+  // Behind the last `}` no `${` is looked for an end, else each of many would search the whole rest in vain.
+  const end = text.lastIndexOf('}') + 1
+  const closed = text.slice(0, end).replaceAll(/\$(?:([*#$@!?\-0-9])|(\w+)|\{([^}]*)\})/g, replace)
+  const open = text
+    .slice(end)
+    .replaceAll(/\$(?:([*#$@!?\-0-9])|(\w+)|\{)/g, (match, special?: string, plain?: string) =>
+      replace(match, special, plain),
+    )
+  return { text: closed + open, unknown: [...unknown] }
 }

@@ -9,11 +9,13 @@ export interface FileNames {
 
 /** The longest name of one file or folder on Linux, in bytes (NAME_MAX). */
 const longestSegment = 255
+/** The longest path below a volume, in bytes: Linux takes 4095 in all (PATH_MAX), some of them for where the volume lies. */
+const longestPath = 3072
 
 /** What is wrong with a path below a volume's root, or undefined where it is fine. */
 export function fileNameProblem(path: string): string | undefined {
   if (path.startsWith('/')) return 'must be a relative path'
-  if (Buffer.byteLength(path) > 4095) return 'must not be longer than 4095 bytes'
+  if (Buffer.byteLength(path) > longestPath) return `must not be longer than ${longestPath} bytes`
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(path)) return 'must not contain control characters'
   for (const segment of path.split('/')) {

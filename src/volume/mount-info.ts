@@ -14,9 +14,16 @@ export interface MountEntry {
   readonly superOptions: readonly string[]
 }
 
-/** Undoes the octal escapes of space, tab, newline and backslash; they stand for bytes, so a path is UTF-8 again. */
+/** Undoes the octal escapes, of space, tab, newline and backslash. They stand for bytes of UTF-8. */
 function unescapePath(field: string): string {
-  return field.replaceAll(/\\([0-7]{3})/g, (_match, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+  return field.replaceAll(/(?:\\[0-7]{3})+/g, (escapes) =>
+    Buffer.from(
+      escapes
+        .slice(1)
+        .split('\\')
+        .map((octal) => Number.parseInt(octal, 8)),
+    ).toString(),
+  )
 }
 
 /** Reads the text of a mountinfo file; lines that do not have its form are passed over. */

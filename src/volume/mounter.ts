@@ -23,10 +23,14 @@ export interface Mounter {
    * @throws {MountError}
    */
   mountPrivate(directory: string, options: PrivateMountOptions): Promise<{ readonly noswap: boolean }>
-  /** Whether private memory is mounted at `directory`. */
+  /**
+   * Whether private memory is mounted at `directory`. It is asked first after a restart, so it also takes away what a process that
+   * ended in the middle of {@link show} has left there.
+   */
   isPrivate(directory: string): Promise<boolean>
   /**
-   * Shows `source` at `target`, read-only. The target is made where it is missing; its parent must exist.
+   * Shows `source`, a folder right in private memory, at `target`, read-only for whoever sees that path. The target is made where
+   * it is missing; its parent must exist.
    *
    * @throws {MountError}
    */

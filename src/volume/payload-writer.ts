@@ -1,10 +1,12 @@
 import { chmod, chown, lstat, mkdir, open, readdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Payload } from './payload.ts'
 
 /** The link that every visible name leads through. Replacing it is what changes all files at once. */
 const current = '..data'
 const next = '..data_next'
+/** Where a visible name is made before it is put in place. */
+const freshLink = '..link_next'
 
 const directoryMode = 0o550
 const fileMode = 0o440
@@ -96,7 +98,7 @@ async function linkNames(root: string, payload: Payload): Promise<void> {
     const wanted = join(current, name)
     const path = join(root, name)
     if ((await readlink(path).catch(() => undefined)) === wanted) continue
-    const fresh = join(root, `..link_${name.slice(0, 240)}`)
+    const fresh = join(root, freshLink)
     await rm(fresh, { force: true })
     await symlink(wanted, fresh)
     await rename(fresh, path)
@@ -143,7 +145,7 @@ export async function wipe(path: string): Promise<void> {
 
 /** Replaces a file's content at once: written beside it, then renamed over it. The parent folder must exist. */
 export async function replaceFile(path: string, content: string): Promise<void> {
-  const fresh = join(dirname(path), `.${path.slice(dirname(path).length + 1)}.new`)
+  const fresh = join(dirname(path), `.${basename(path)}.new`)
   await rm(fresh, { force: true })
   const file = await open(fresh, 'wx', 0o600)
   try {

@@ -24,7 +24,8 @@ export function buildPayload(spec: VolumeSpec, key: KeyObject, answer: IssuedCer
   if (spec.legacyLinks) {
     for (const part of ['certificate', 'privateKey', 'ca'] as const) {
       for (const name of legacyNames[part]) {
-        if (!files.has(name)) links.set(name, spec.files[part])
+        const taken = [...files.keys()].some((path) => path === name || path.startsWith(`${name}/`))
+        if (!taken) links.set(name, spec.files[part])
       }
     }
   }

@@ -9,7 +9,7 @@ export const privateDirectory: Mounter = {
   description: 'a private folder, without mounts',
 
   async mountPrivate(directory) {
-    await mkdir(directory, { recursive: true })
+    await mkdir(directory, { recursive: true, mode: 0o700 })
     await chmod(directory, 0o700)
     return { noswap: false }
   },

@@ -11,6 +11,7 @@ import {
   attributePrefix,
   kubeletKeys,
   kubeletPrefix,
+  mostNotes,
 } from './attributes.ts'
 import { didYouMean } from './did-you-mean.ts'
 import { expand } from './expand.ts'
@@ -112,18 +113,13 @@ function readPod(context: Readonly<Record<string, string>>, reader: AttributeRea
   const key = (attribute: string): string => {
     const value = context[attribute] ?? ''
     if (value === '') {
-      reader.problems.push({
-        attribute,
-        message: 'required: the kubelet sets it when the CSIDriver object has podInfoOnMount: true',
-      })
+      reader.problemOfKey(attribute, 'required: the kubelet sets it when the CSIDriver object has podInfoOnMount: true')
     }
     return value
   }
   if (context[kubeletKeys.ephemeral] !== 'true') {
-    reader.problems.push({
-      attribute: kubeletKeys.ephemeral,
-      message: 'must be "true": only inline (ephemeral) volumes are served, and the CSIDriver object must say so',
-    })
+    const message = 'must be "true": only inline (ephemeral) volumes are served, and the CSIDriver object must say so'
+    reader.problemOfKey(kubeletKeys.ephemeral, message)
   }
   return {
     name: key(kubeletKeys.podName),
@@ -148,7 +144,7 @@ function expandOrReport(
   name: AttributeName,
   template: string,
   variables: Readonly<Record<string, string>>,
-): string {
+): string | undefined {
   const { text, unknown } = expand(template, variables)
   for (const variable of unknown) {
     const guess = didYouMean(variable, Object.keys(variables))
@@ -156,7 +152,7 @@ function expandOrReport(
     const known = Object.keys(variables).join(' ')
     reader.problem(name, `undefined variable ${JSON.stringify(variable)}${hint} (known variables: ${known})`)
   }
-  return text
+  return unknown.length === 0 ? text : undefined
 }
 
 /** Items are expanded after the list is split, so that no value can add a name. */
@@ -165,7 +161,10 @@ function readExpandedList(
   name: AttributeName,
   variables: Readonly<Record<string, string>>,
 ): readonly string[] {
-  return reader.list(name).map((item) => expandOrReport(reader, name, item, variables))
+  return reader
+    .list(name)
+    .map((item) => expandOrReport(reader, name, item, variables))
+    .filter((item) => item !== undefined)
 }
 
 function readNames(
@@ -176,13 +175,15 @@ function readNames(
   const names = {
     dns: readExpandedList(reader, 'dns-names', variables),
     ip: reader.list('ip-sans'),
-    uri: readExpandedList(reader, 'uri-sans', variables),
+    // A scheme means the same in any case (RFC 3986 §3.1); issuers written in Go answer with lower case.
+    uri: readExpandedList(reader, 'uri-sans', variables).map((uri) =>
+      uri.replace(/^[A-Za-z][A-Za-z0-9+.-]*:/, (scheme) => scheme.toLowerCase()),
+    ),
     email: [],
   }
   for (const name of names.dns) {
-    // oxlint-disable-next-line no-control-regex -- IA5String is ASCII, RFC 5280 §4.2.1.6
-    if (!/^[\u0021-\u007e]+$/.test(name))
-      reader.problem('dns-names', `invalid value ${JSON.stringify(name)}: must be ASCII`)
+    const problem = asciiProblem(name)
+    if (problem !== undefined) reader.problem('dns-names', `invalid value ${JSON.stringify(name)}: ${problem}`)
   }
   for (const address of names.ip) {
     if (isIP(address) === 0 || address.includes('%')) {
@@ -193,7 +194,7 @@ function readNames(
     const problem = uriProblem(uri)
     if (problem !== undefined) reader.problem('uri-sans', `invalid value ${JSON.stringify(uri)}: ${problem}`)
   }
-  if (names.dns.length + names.ip.length + names.uri.length === 0) {
+  if ((['dns-names', 'ip-sans', 'uri-sans'] as const).every((name) => reader.list(name).length === 0)) {
     const message = 'no DNS, IP or URI name is asked for, so most peers cannot verify the certificate'
     if (defaults.requireSan) reader.problem('dns-names', message)
     else reader.warning('dns-names', message)
@@ -201,13 +202,29 @@ function readNames(
   return names
 }
 
-function uriProblem(uri: string): string | undefined {
+function asciiProblem(name: string): string | undefined {
+  if (name === '') return 'is empty once its variables are replaced'
   // oxlint-disable-next-line no-control-regex -- IA5String is ASCII, RFC 5280 §4.2.1.6
-  if (!/^[\u0021-\u007e]+$/.test(uri)) return 'must be ASCII without white space'
-  if (uri.startsWith('/')) return undefined
-  if (!/^[A-Za-z][A-Za-z0-9+.-]*:/.test(uri))
-    return 'must be an absolute URI, such as spiffe://cluster.local/ns/default'
-  return URL.canParse(uri) ? undefined : 'must be an absolute URI'
+  return /^[\u0021-\u007e]+$/.test(name) ? undefined : 'must be ASCII without white space'
+}
+
+/**
+ * What is wrong with a URI. Most issuers are written in Go and write what they have read: characters that RFC 3986 lacks would come
+ * back escaped, and a host with empty parts not at all (crypto/x509), so the answer could never have the name that was asked for.
+ */
+function uriProblem(uri: string): string | undefined {
+  const problem = asciiProblem(uri)
+  if (problem !== undefined) return problem
+  if (/[^\w.~:/?#[\]@!$&'()*+,;=%-]|%(?![0-9A-Fa-f]{2})/.test(uri))
+    return 'must write characters that RFC 3986 lacks as %XX'
+  if (/^\/(?!\/)/.test(uri)) return undefined
+  if (!/^[a-z][a-z0-9+.-]*:/.test(uri)) return 'must be an absolute URI, such as spiffe://cluster.local/ns/default'
+  if (!URL.canParse(uri)) return 'must be an absolute URI'
+  const { host } = new URL(uri)
+  if (host === '') return undefined
+  return host.includes('%') || host.split('.').includes('')
+    ? 'must have a host name without empty or escaped parts'
+    : undefined
 }
 
 function readDuration(reader: AttributeReader, name: 'duration' | 'renew-before'): number | undefined {
@@ -303,12 +320,11 @@ function readAnnotations(context: Readonly<Record<string, string>>): Readonly<Re
 }
 
 function reportUnknown(context: Readonly<Record<string, string>>, reader: AttributeReader): void {
-  for (const key of Object.keys(context)) {
-    if (!key.startsWith(attributePrefix)) continue
-    const name = key.slice(attributePrefix.length)
-    if (attributeNames.some((known) => known === name)) continue
-    const guess = didYouMean(name, attributeNames)
+  const known = new Set<string>(attributeNames.map((name) => attributePrefix + name))
+  const unknown = Object.keys(context).filter((key) => key.startsWith(attributePrefix) && !known.has(key))
+  for (const key of unknown.slice(0, mostNotes)) {
+    const guess = didYouMean(key.slice(attributePrefix.length), attributeNames)
     const hint = guess === undefined ? '' : `, did you mean ${attributePrefix}${guess}?`
-    reader.warnings.push({ attribute: key, message: `unknown attribute, ignored${hint}` })
+    reader.warningOfKey(key, `unknown attribute, ignored${hint}`)
   }
 }

@@ -102,13 +102,19 @@ export class VolumeStore {
   async readPending(): Promise<Pending | undefined> {
     const stored = await readJson(join(this.#pending, 'request.json'), pendingSchema)
     if (stored === undefined) return undefined
-    const key = await readFile(join(this.#pending, 'key.pem'), 'utf8').catch(() => undefined)
+    const path = join(this.#pending, 'key.pem')
+    const key = await readIfThere(path)
     if (key === undefined) return undefined
-    return { request: stored.request, handle: stored.handle, key: decodePrivateKey(key) }
+    try {
+      return { request: stored.request, handle: stored.handle, key: decodePrivateKey(key) }
+    } catch (error) {
+      throw new StoreError(`${path} cannot be read`, { cause: error })
+    }
   }
 
-  /** The key first: a request without its key would be worth nothing after a crash. */
+  /** The key before its request, which would be worth nothing without; an earlier request goes first, as it has another key. */
   async writePending(pending: Pending): Promise<void> {
+    await rm(join(this.#pending, 'request.json'), { force: true })
     await replaceFile(join(this.#pending, 'key.pem'), encodePrivateKey(pending.key, 'PKCS8'))
     await this.writeHandle(pending.request, pending.handle)
   }
@@ -124,7 +130,11 @@ export class VolumeStore {
 
   /** Overwrites and removes everything. */
   async wipe(): Promise<void> {
-    for (const entry of await readdir(this.directory).catch(() => [])) await wipe(join(this.directory, entry))
+    const entries = await readdir(this.directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return []
+      throw error
+    })
+    for (const entry of entries) await wipe(join(this.directory, entry))
   }
 
   /** Removes the folder itself, once nothing is mounted there. A folder that is gone already is fine. */
@@ -135,17 +145,19 @@ export class VolumeStore {
   }
 }
 
+async function readIfThere(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+}
+
 async function readJson<Schema extends v.GenericSchema>(
   path: string,
   schema: Schema,
 ): Promise<v.InferOutput<Schema> | undefined> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const text = await readIfThere(path)
+  if (text === undefined) return undefined
   try {
     return v.parse(schema, JSON.parse(text))
   } catch (error) {

@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process'
-import { mkdir, stat } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { access, mkdir, realpath, rmdir, stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Libc, mountFlags, unmountFlags } from '../runtime/libc.ts'
-import { readMountInfo, mountAt } from './mount-info.ts'
+import { mountAt, type MountEntry, readMountInfo } from './mount-info.ts'
 import { MountError, type Mounter, type PrivateMountOptions, type Shown } from './mounter.ts'
 
 /** The few system calls a volume needs, by whatever way they reach the kernel. Each gives the errno name of a failure. */
@@ -39,9 +41,12 @@ export function mountCommands(): MountCalls {
     } catch (error) {
       const { stderr, message } = error as Error & { stderr?: string }
       const text = (stderr ?? '').trim() || message
-      if (/not mounted|no mount point/.test(text)) return 'EINVAL'
-      if (/wrong fs type|bad option|Unknown parameter/i.test(text)) return 'EINVAL'
-      if (/busy/.test(text)) return 'EBUSY'
+      // A path may hold any of these words, so it is left out.
+      const reason = args.filter((arg) => arg.startsWith('/')).reduce((rest, path) => rest.replaceAll(path, ''), text)
+      if (/not mounted|no mount point/.test(reason)) return 'EINVAL'
+      if (/wrong fs type|bad option|unknown parameter|invalid argument/i.test(reason)) return 'EINVAL'
+      if (/busy/i.test(reason)) return 'EBUSY'
+      if (/no such file|does not exist/i.test(reason)) return 'ENOENT'
       return text
     }
   }
@@ -58,7 +63,24 @@ export function mountCommands(): MountCalls {
 /** How many mounts may lie on one path before something else must be wrong. */
 const mostLayers = 64
 
-/** Real mounts: a tmpfs for each volume, shown to the pod by a read-only bind mount. */
+/** What statfs(2) says of a tmpfs. */
+const tmpfsMagic = 0x01021994
+
+/** Where a volume's files are made read-only before they are bound to its target: in its private memory, for a moment. */
+function windowIn(directory: string): string {
+  return join(directory, 'window')
+}
+
+/** The mount seen at a path. The kernel lists mounts by where they really are, so symbolic links above it are resolved. */
+async function seenAt(path: string): Promise<MountEntry | undefined> {
+  const real = await realpath(path).catch(() => path)
+  return mountAt(await readMountInfo(), real)
+}
+
+/**
+ * Real mounts: a tmpfs for each volume, shown to the pod by a read-only bind mount. With many volumes the list of mounts is long,
+ * so where the file system itself can tell it is not read.
+ */
 export class SystemMounter implements Mounter {
   readonly description: string
   readonly #calls: MountCalls
@@ -72,8 +94,9 @@ export class SystemMounter implements Mounter {
 
   async mountPrivate(directory: string, options: PrivateMountOptions): Promise<{ readonly noswap: boolean }> {
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    const mounted = mountAt(await readMountInfo(), directory)
-    if (mounted !== undefined) return { noswap: mounted.superOptions.includes('noswap') }
+    if (await this.isPrivate(directory)) {
+      return { noswap: (await seenAt(directory))?.superOptions.includes('noswap') === true }
+    }
     const { size, selinuxContext } = options
     const context = selinuxContext === undefined ? '' : `,context="${selinuxContext}"`
     const base = `size=${size},mode=0700${context}`
@@ -89,7 +112,14 @@ export class SystemMounter implements Mounter {
   }
 
   async isPrivate(directory: string): Promise<boolean> {
-    return mountAt(await readMountInfo(), directory)?.type === 'tmpfs'
+    await this.#close(windowIn(directory))
+    try {
+      const [own, above, system] = await Promise.all([stat(directory), stat(dirname(directory)), statfs(directory)])
+      return own.dev !== above.dev && system.type === tmpfsMagic
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+      throw error
+    }
   }
 
   async show(source: string, target: string): Promise<void> {
@@ -99,33 +129,71 @@ export class SystemMounter implements Mounter {
     await mkdir(target, { mode: 0o750 }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw new MountError('make the folder', target, error.code ?? error.message)
     })
-    const refusal = await this.#calls.bind(source, target)
-    if (refusal !== undefined) throw new MountError(`bind ${source} to`, target, refusal)
-    const stillWritable = await this.#calls.makeReadOnly(target)
-    if (stillWritable === undefined) return
-    await this.#calls.unmount(target, true)
-    throw new MountError('make read-only', target, stillWritable)
+    // Read-only is what this namespace's mount becomes, not its copies in others: the host would keep a writable one. The copies of
+    // a mount that is read-only already are read-only too. So it is made so elsewhere first, and bound to the target from there.
+    const window = windowIn(dirname(source))
+    await this.#close(window)
+    await mkdir(window, { mode: 0o700 })
+    try {
+      const notBound = await this.#calls.bind(source, window)
+      if (notBound !== undefined) throw new MountError(`bind ${source} to`, window, notBound)
+      const stillWritable = await this.#calls.makeReadOnly(window)
+      if (stillWritable !== undefined) throw new MountError('make read-only', window, stillWritable)
+      const notShown = await this.#calls.bind(window, target)
+      if (notShown !== undefined) throw new MountError(`bind ${source} to`, target, notShown)
+    } finally {
+      await this.#close(window)
+    }
   }
 
   async shows(source: string, target: string): Promise<Shown> {
-    const mounted = mountAt(await readMountInfo(), target)
-    if (mounted === undefined) return 'nothing'
-    const [ours, theirs] = await Promise.all([stat(source), stat(target)])
+    const [ours, theirs] = await Promise.all([stat(source), statOrNothing(target)])
+    if (theirs === undefined) return 'nothing'
     const same = ours.dev === theirs.dev && ours.ino === theirs.ino
+    if (same && (await refusesWrites(target))) return 'exactly'
+    const mounted = await seenAt(target)
+    if (mounted === undefined) return 'nothing'
     return same && mounted.options.includes('ro') ? 'exactly' : 'something else'
   }
 
   async unmount(path: string): Promise<boolean> {
-    let layers = 0
-    while (mountAt(await readMountInfo(), path) !== undefined) {
+    for (let layers = 0; layers <= mostLayers; layers++) {
       const refusal = await this.#calls.unmount(path, false)
       // A process that still has a file open keeps the mount busy; detached, it goes with that process. Its files are wiped before.
       const lazily = refusal === 'EBUSY' ? await this.#calls.unmount(path, true) : refusal
-      if (lazily !== undefined && lazily !== 'EINVAL') throw new MountError('unmount', path, lazily)
-      layers++
-      if (layers > mostLayers)
-        throw new MountError('unmount', path, 'EBUSY', `more than ${mostLayers} mounts on one path`)
+      // umount(2) says EINVAL of a path that is there and is no mount.
+      if (lazily === 'EINVAL' || lazily === 'ENOENT') return layers > 0
+      if (lazily !== undefined) throw new MountError('unmount', path, lazily)
     }
-    return layers > 0
+    throw new MountError('unmount', path, 'EBUSY', `more than ${mostLayers} mounts on one path`)
   }
+
+  /** Takes a window away, if there is one, whoever looks through it. */
+  async #close(window: string): Promise<void> {
+    try {
+      await rmdir(window)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return
+      if (code !== 'EBUSY') throw error
+      const refusal = await this.#calls.unmount(window, true)
+      if (refusal !== undefined) throw new MountError('unmount', window, refusal)
+      await rmdir(window)
+    }
+  }
+}
+
+async function statOrNothing(path: string): Promise<Stats | undefined> {
+  return stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+}
+
+/** Whether the mount that a path lies in takes no writes, as far as root can tell by asking: no mode refuses it. */
+async function refusesWrites(path: string): Promise<boolean> {
+  return access(path, constants.W_OK).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'EROFS',
+  )
 }
