@@ -20,12 +20,14 @@ import { decodePublicKey, KeyError, type KeySpec, keySpecOf, publicKeyDer } from
 import type { KeyUsage } from './key-usage.ts'
 import { decodeName, encodeName, type Subject } from './name.ts'
 import { decodePem, encodePem, PemError } from './pem.ts'
-import { readSignedStructure, signatureProblem, signStructure } from './signature.ts'
+import { readSignedStructure, signatureProblem, type SignatureAlgorithmName, signStructure } from './signature.ts'
 
 /** What a certificate request asks for, beside its key. */
 export interface RequestContent {
   readonly subject: Subject
   readonly names: SubjectNames
+  /** All else that it asks for, but no names again. @default {none} */
+  readonly extensions?: readonly Extension[]
 }
 
 /** A certificate request as it was read: everything it asks for, so that who approves it and who signs it see the same. */
@@ -42,7 +44,10 @@ export interface CertificateRequest {
   readonly usages: readonly KeyUsage[] | undefined
   readonly isCA: boolean
   readonly pathLength: number | undefined
-  /** All else that it asks for, for people. Who signs it must refuse what stands here. */
+  /**
+   * All else that it asks for, for people. Who signs it must refuse what stands here. Other names stand here although `names` has
+   * them, so that none is signed by accident: to some readers they are the very account (a user principal name).
+   */
   readonly unknown: readonly string[]
 }
 
@@ -61,18 +66,24 @@ const extensionRequest = '1.2.840.113549.1.9.14'
  * The names are critical where the subject is empty, as RFC 5280 §4.2.1.6 has it for the certificate. The Go driver never marks
  * them; cert-manager 1.21 takes both and sets the mark by the same rule when it signs (pkg/util/pki CertificateTemplateFromCSR).
  *
+ * @param algorithm - what it is signed by. @default {what fits the key, as Go chooses}
  * @returns PEM, block type CERTIFICATE REQUEST
  * @throws {NameError | GeneralNameError} for a name that cannot be written
+ * @throws {KeyError} where the key cannot sign by the algorithm
  */
-export function createCertificateRequest(key: KeyObject, { subject, names }: RequestContent): string {
-  const extensions = hasNames(names) ? [subjectAltName(names, subject.length === 0)] : []
+export function createCertificateRequest(
+  key: KeyObject,
+  { subject, names, extensions: others = [] }: RequestContent,
+  algorithm?: SignatureAlgorithmName,
+): string {
+  const extensions = [...(hasNames(names) ? [subjectAltName(names, subject.length === 0)] : []), ...others]
   const info = sequence(
     integer(0),
     encoded(encodeName(subject)),
     encoded(publicKeyDer(key)),
     constructed(0, ...(extensions.length > 0 ? [encodeExtensionRequest(extensions)] : [])),
   )
-  return encodePem(label, signStructure(info, key))
+  return encodePem(label, signStructure(info, key, algorithm))
 }
 
 /** The attribute that holds requested extensions (RFC 2985 §5.4.2). */
@@ -176,7 +187,7 @@ function readExtensions(extensions: readonly Extension[], unknown: string[]): As
       case extensionIds.subjectAltName: {
         const decoded = decodeGeneralNames(value)
         names = decoded.names
-        unknown.push(...decoded.unknown)
+        unknown.push(...decoded.unknown, ...(names.otherNames ?? []).map(({ oid }) => `otherName ${oid}`))
         if (!hasNames(names) && decoded.unknown.length === 0) throw new DerError('the list of names is empty')
         break
       }

@@ -3,6 +3,7 @@ import * as asn1 from 'asn1js'
 /** A value to be written as DER; {@link encode} gives its bytes. */
 export type DerBlock = asn1.BaseBlock
 
+const universalClass = 1
 const contextClass = 3
 
 export function encode(block: DerBlock): Uint8Array<ArrayBuffer> {
@@ -64,9 +65,23 @@ export function positiveInteger(magnitude: Uint8Array): DerBlock {
   return new asn1.Integer({ valueHex: exact(magnitude) })
 }
 
-/** @param dotted - such as `2.5.4.3` */
+/**
+ * asn1js 4.0.0 cuts off arcs near 2^53, so the arcs are written here (X.690 §8.19).
+ *
+ * @param dotted - such as `2.5.4.3`
+ */
 export function oid(dotted: string): DerBlock {
-  return new asn1.ObjectIdentifier({ value: dotted })
+  const [root = 0n, branch = 0n, ...arcs] = dotted.split('.').map(BigInt)
+  const content = [root * 40n + branch, ...arcs].flatMap(base128)
+  const idBlock = { tagClass: universalClass, tagNumber: 6 }
+  return new asn1.Primitive({ idBlock, valueHex: Uint8Array.from(content).buffer })
+}
+
+/** Seven bits a byte, the highest first; all bytes but the last have their highest bit set. */
+function base128(arc: bigint): number[] {
+  const bytes = [Number(arc & 0x7fn)]
+  for (let rest = arc >> 7n; rest > 0n; rest >>= 7n) bytes.unshift(Number(rest & 0x7fn) | 0x80)
+  return bytes
 }
 
 export function nullValue(): DerBlock {

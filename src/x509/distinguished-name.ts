@@ -77,8 +77,8 @@ function readString(name: string, text: string): string {
   const parts = text.match(/\\[\dA-Fa-f]{2}|\\.|[^\\]/gsu) ?? []
   const first = parts.findIndex((part) => part !== ' ')
   const last = parts.findLastIndex((part) => part !== ' ')
-  const bytes = first < 0 ? [] : parts.slice(first, last + 1).flatMap((part) => [...readPart(name, part)])
-  return decodeUtf8(name, Uint8Array.from(bytes))
+  const inside = first < 0 ? [] : parts.slice(first, last + 1)
+  return decodeUtf8(name, Buffer.concat(inside.map((part) => readPart(name, part))))
 }
 
 function readPart(name: string, part: string): Uint8Array {
@@ -87,7 +87,7 @@ function readPart(name: string, part: string): Uint8Array {
     throw new DistinguishedNameError(`${name} has a ${JSON.stringify(part)} that needs a backslash before it`)
   }
   const escaped = part.slice(1)
-  if (escaped.length === 2) return Uint8Array.fromHex(escaped)
+  if (/^[\dA-Fa-f]{2}$/.test(escaped)) return Uint8Array.fromHex(escaped)
   if (escapable.includes(escaped)) return utf8Bytes(escaped)
   throw new DistinguishedNameError(
     `${name} has a backslash before ${JSON.stringify(escaped)}, which is neither a special character nor two hexadecimal digits`,

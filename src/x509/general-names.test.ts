@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DerError } from './der-reader.ts'
-import { constructed, encode, oid, primitive, sequence, utf8String } from './der-writer.ts'
+import { constructed, encode, ia5String, oid, primitive, sequence, utf8String } from './der-writer.ts'
 import {
   decodeGeneralNames,
   encodeGeneralNames,
@@ -69,8 +69,76 @@ describe('refuses to write', () => {
   })
 })
 
+describe('an other name', () => {
+  const principal = { oid: '1.3.6.1.4.1.311.20.2.3', utf8Value: 'wéb@example.org' }
+  const asked = { ...noNames, otherNames: [principal] }
+
+  test('is written behind all others, as cert-manager does', () => {
+    const der = encodeGeneralNames({ ...asked, uri: ['x:y'] })
+    expect(der.toHex()).toBe(`30278603783a79a020060a2b060104018237140203a0120c1077c3a962406578616d706c652e6f7267`)
+    expect(decodeGeneralNames(der)).toEqual({ names: { ...asked, uri: ['x:y'] }, unknown: [] })
+  })
+
+  const others = fc.array(
+    fc.record({
+      oid: fc.constantFrom('1.2.3', '2.999.4', '2.25.329800735698586629295641978511506172918'),
+      utf8Value: fc.string({ unit: 'binary', minLength: 1 }).filter((text) => text.isWellFormed()),
+    }),
+    { minLength: 1 },
+  )
+
+  test('is read back, whatever it is', () => {
+    fc.assert(
+      fc.property(others, (otherNames) => {
+        const names = { ...noNames, otherNames }
+        expect(decodeGeneralNames(encodeGeneralNames(names))).toEqual({ names, unknown: [] })
+      }),
+    )
+  })
+
+  test('of any bytes is read or refused with an error of its own', () => {
+    fc.assert(
+      fc.property(others, fc.nat(), fc.nat({ max: 255 }), (otherNames, place, byte) => {
+        const der = encodeGeneralNames({ ...noNames, otherNames })
+        const changed = der.with(place % der.length, byte)
+        expect(() => throwingOnly([DerError, GeneralNameError], () => decodeGeneralNames(changed))).not.toThrow()
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('is a name like any other', () => {
+    expect(hasNames(asked)).toBe(true)
+    const label = 'otherName:1.3.6.1.4.1.311.20.2.3;UTF8:wéb@example.org'
+    expect(formatNames(asked)).toEqual([label])
+    expect(missingNames(asked, noNames)).toEqual([label])
+    expect(missingNames(asked, { ...noNames, otherNames: [{ ...principal, utf8Value: 'WÉB@example.org' }] })).toEqual([
+      label,
+    ])
+    expect(missingNames(asked, asked)).toEqual([])
+  })
+
+  test.each([
+    ['without a number', { oid: 'upn', utf8Value: 'x' }, '"upn" is not the object identifier of an other name'],
+    ['without a value', { oid: '1.2.3', utf8Value: '' }, 'the other name 1.2.3 is empty'],
+    ['of half a character', { oid: '1.2.3', utf8Value: '\u{d800}' }, 'the other name 1.2.3 is not valid Unicode'],
+  ])('%s is refused', (_name, other, message) => {
+    expect(() => encodeGeneralNames({ ...noNames, otherNames: [other] })).toThrow(new GeneralNameError(message))
+  })
+
+  test.each([
+    ['text of another type', constructed(0, ia5String('x'))],
+    ['no text', constructed(0, utf8String(''))],
+    ['two texts', constructed(0, utf8String('x'), utf8String('y'))],
+    ['a text in another place', constructed(1, utf8String('x'))],
+  ])('with %s is unknown', (_name, value) => {
+    const der = encode(sequence(constructed(0, oid('1.2.3'), value)))
+    expect(decodeGeneralNames(der)).toEqual({ names: noNames, unknown: ['otherName 1.2.3'] })
+  })
+})
+
 test('other kinds, and names without content, are listed as unknown', () => {
-  const other = constructed(0, oid('1.3.6.1.4.1.311.20.2.3'), constructed(0, utf8String('user@example.org')))
+  const other = constructed(0, oid('1.3.6.1.4.1.311.20.2.3'), constructed(0, sequence()))
   const der = encode(
     sequence(other, constructed(4, sequence()), primitive(8, Uint8Array.of(42)), primitive(2, Uint8Array.of())),
   )

@@ -71,22 +71,28 @@ export function encodeGeneralNames(names: SubjectNames): Uint8Array<ArrayBuffer>
   return encode(sequence(...blocks))
 }
 
-const textTags = { 'DNS name': dnsTag, 'e-mail address': emailTag, URI: uriTag } as const
+const textTags = {
+  'DNS name': dnsTag,
+  'DNS domain': dnsTag,
+  'e-mail address': emailTag,
+  URI: uriTag,
+  'URI domain': uriTag,
+} as const
 
 /**
  * A GeneralName of a kind that is written as IA5String.
  *
+ * @param kind - names it in errors; domains are what name constraints hold (RFC 5280 §4.2.1.10)
  * @throws {GeneralNameError} where it is empty or not ASCII
  */
 export function textName(kind: keyof typeof textTags, name: string): DerBlock {
-  const number = textTags[kind]
   if (name === '') throw new GeneralNameError(`the ${kind} is empty`)
   const bytes = utf8Bytes(name)
   if (!isAscii(bytes)) {
-    const advice = number === uriTag ? 'percent-encode it' : 'write the host in its xn-- form'
+    const advice = kind === 'URI' ? 'percent-encode it' : 'write the host in its xn-- form'
     throw new GeneralNameError(`${kind} ${JSON.stringify(name)} has characters outside ASCII: ${advice}`)
   }
-  return primitive(number, bytes)
+  return primitive(textTags[kind], bytes)
 }
 
 /** OtherName (RFC 5280 §4.2.1.6), its value a UTF8String. */

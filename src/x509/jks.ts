@@ -58,6 +58,9 @@ const digestSalt = 'Mighty Aphrodite'
 export function encodeJks(keystore: JksKeystore): Uint8Array<ArrayBuffer> {
   const { key, chain, alias = 'certificate', trusted = [], password, now, random = randomBytes } = keystore
   if (chain.length === 0) throw new RangeError('a keystore holds at least one certificate')
+  if (trusted.some((_, index) => trustedAlias(index) === alias.toLowerCase())) {
+    throw new JksAliasError(`the alias ${JSON.stringify(alias)} is that of a certificate to trust`)
+  }
   const secret = encodeKeystorePassword(password)
   const protectedKey = protectKey(key.export({ type: 'pkcs8', format: 'der' }), secret, random(20))
   const entry = [
@@ -81,9 +84,12 @@ export function encodeJksTruststore({ certificates, password, now }: JksTruststo
 
 function trustedEntries(certificates: readonly Pick<Certificate, 'der'>[], now: number): Uint8Array[] {
   return certificates.map((certificate, index) => {
-    const alias = index === 0 ? 'ca' : `ca-${index}`
-    return Buffer.concat([entryHeader('trustedCertificate', alias, now), encodeCertificate(certificate)])
+    return Buffer.concat([entryHeader('trustedCertificate', trustedAlias(index), now), encodeCertificate(certificate)])
   })
+}
+
+function trustedAlias(index: number): string {
+  return index === 0 ? 'ca' : `ca-${index}`
 }
 
 function encodeStore(entries: readonly Uint8Array[], secret: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -40,10 +40,10 @@ export function nameConstraintExtensions({ critical, permitted = {}, excluded = 
 function encodeSubtrees(item: NameConstraintItem): DerBlock[] {
   const { dnsDomains = [], ipRanges = [], emailAddresses = [], uriDomains = [] } = item
   return [
-    ...dnsDomains.map((domain) => textName('DNS name', domain)),
+    ...dnsDomains.map((domain) => textName('DNS domain', domain)),
     ...ipRanges.map((range) => primitive(7, ipRangeBytes(range))),
     ...emailAddresses.map((address) => textName('e-mail address', address)),
-    ...uriDomains.map((domain) => textName('URI', domain)),
+    ...uriDomains.map((domain) => textName('URI domain', domain)),
   ].map((base) => sequence(base))
 }
 

@@ -83,12 +83,7 @@ function encryptTripleDes(content: Uint8Array, password: Uint8Array, salt: Uint8
 }
 
 /** PBES2 (RFC 8018 §6.2) with AES-256-CBC (RFC 3565). */
-function encryptAes(
-  content: Uint8Array,
-  password: Uint8Array,
-  salt: Uint8Array,
-  iv: Uint8Array,
-): EncryptedContent {
+function encryptAes(content: Uint8Array, password: Uint8Array, salt: Uint8Array, iv: Uint8Array): EncryptedContent {
   const key = pbkdf2Sync(password, salt, iterations, 32, 'sha256')
   const scheme = sequence(oid('2.16.840.1.101.3.4.1.42'), octetString(iv))
   return {
@@ -116,20 +111,11 @@ function hmacWithSha256(): DerBlock {
 const digests = { sha1: { id: '1.3.14.3.2.26', size: 20 }, sha256: { id: '2.16.840.1.101.3.4.2.1', size: 32 } } as const
 
 /** The MAC of RFC 7292 appendix A and §5.1. */
-function macData(
-  digest: keyof typeof digests,
-  content: Uint8Array,
-  password: Uint8Array,
-  salt: Uint8Array,
-): DerBlock {
+function macData(digest: keyof typeof digests, content: Uint8Array, password: Uint8Array, salt: Uint8Array): DerBlock {
   const { id, size } = digests[digest]
   const key = derivePkcs12Key({ digest, password, salt, iterations, purpose: 'mac', length: size })
   const mac = createHmac(digest, key).update(content).digest()
-  return sequence(
-    sequence(sequence(oid(id), nullValue()), octetString(mac)),
-    octetString(salt),
-    integer(iterations),
-  )
+  return sequence(sequence(sequence(oid(id), nullValue()), octetString(mac)), octetString(salt), integer(iterations))
 }
 
 /** PBMAC1 in PKCS#12 (RFC 9879). */

@@ -16,7 +16,7 @@ import { createPkcs12Protection, type Pkcs12Profile, type Pkcs12Protection } fro
 
 /** What every PKCS#12 file is made with. */
 export interface Pkcs12Options {
-  /** May be empty; its characters may be any but U+0000. */
+  /** May be empty; its characters may be any but U+0000. Java (up to 17 at least) opens PKCS#12 only with those of ASCII. */
   readonly password: string
   readonly profile: Pkcs12Profile
   /** The source of salts. @default {randomBytes} */
@@ -70,10 +70,7 @@ export function encodePkcs12(keystore: Pkcs12Keystore): Uint8Array<ArrayBuffer> 
     attribute(ids.localKeyId, octetString(hash('sha1', leaf.der, 'buffer'))),
     ...(friendlyName === undefined ? [] : [attribute(ids.friendlyName, bmpString(friendlyName))]),
   ]
-  const certificates = [
-    certificateBag(leaf.der, identity),
-    ...others.map(({ der }) => certificateBag(der, [])),
-  ]
+  const certificates = [certificateBag(leaf.der, identity), ...others.map(({ der }) => certificateBag(der, []))]
   return encodeFile(protection, [
     encryptedContent(protection, certificates),
     plainContent([keyBag(protection, key, identity)]),
