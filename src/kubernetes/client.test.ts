@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type AddressInfo, createServer } from 'node:net'
 import { afterEach, beforeAll, expect, test } from 'vitest'
-import { type ClientOptions, KubernetesClient, PatchType } from './client.ts'
+import { KubernetesClient, PatchType } from './client.ts'
+import type { ClientOptions } from './client-options.ts'
 import type { ConnectionConfig } from './connection-config.ts'
-import { ApiError, ConnectionError } from './errors.ts'
+import { ApiError, ConnectionError, CredentialError } from './errors.ts'
 import {
   answer,
   FaultyServer,
@@ -107,12 +108,12 @@ test('a half-open connection is found by its silence, and the next call gets a n
   const server = await serve((request) => answer(request, 200, found))
   const proxy = opening(await StallingProxy.start(server.port))
   const config = { ...server.config(), server: `https://127.0.0.1:${proxy.port}` }
-  const client = connect(config, { pingInterval: 50, pingTimeout: 50 })
+  const client = connect(config, { pingInterval: 50, pingTimeout: 450 })
   await client.get(pods, pod)
   proxy.stall()
   const error = await failure(client.create(pods, found))
   expect(error).toMatchObject({ code: 'KUBERNETES_CONNECTION', outcome: 'unknown' })
-  expect(error.message).toMatch(/no sign of life for 0.1 s; it may have been carried out$/)
+  expect(error.message).toMatch(/no sign of life for 0.5 s; it may have been carried out$/)
   await client.get(pods, pod)
   expect(server.connections).toBe(2)
 })
@@ -280,6 +281,19 @@ test('the client keeps to its own bound and to that of the server', async () => 
   }
 })
 
+test.each(['two\nlines', 'two\r\nx-remote-user: admin', 'a b', ''])(
+  'a token that is none (%j) goes nowhere',
+  async (token) => {
+    const server = await serve((request) => answer(request, 200, found))
+    const error: unknown = await connect(server.config())
+      .get(pods, pod, { token })
+      .catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(CredentialError)
+    expect(String(error)).toMatch(/expected a bearer token of visible ASCII characters, got one with others$/)
+    expect(server.received).toEqual([])
+  },
+)
+
 test('a watch takes a stream of the server, and no place of the calls', async () => {
   const server = await serve((request) => {
     if (request.path.includes('watch=true')) request.stream.respond({ ':status': 200 })
@@ -379,7 +393,7 @@ test('certificate files that do not fit leave the old connection in use', async 
   await writeFile(path, Buffer.concat([clientPair.certificate, pair.key]))
   await expect
     .poll(() => warnings)
-    .toContain('credential files have changed but cannot be used yet, the old connection stays')
+    .toContain('credential files cannot be used, the connection made with the old ones stays')
   expect(await client.get(pods, pod)).toEqual(found)
   expect(server.connections).toBe(1)
 })

@@ -1,43 +1,22 @@
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
-  connect,
   constants,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
   sensitiveHeaders,
 } from 'node:http2'
-import { isIP } from 'node:net'
-import {
-  checkServerIdentity,
-  connect as connectTls,
-  type ConnectionOptions as TlsOptions,
-  type TLSSocket,
-} from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../runtime/clock.ts'
-import { abortable } from './abortable.ts'
 import { ConnectionError } from './errors.ts'
 import { StreamSlots } from './stream-slots.ts'
 
-/** The server's address and how it proves itself. */
-export interface Endpoint {
-  readonly url: URL
-  readonly serverName: string | undefined
-  readonly insecure: boolean
-}
-
-/** What a connection presents and trusts, as PEM. */
-export interface TlsIdentity {
-  readonly ca: Buffer | undefined
-  readonly certificate: Buffer | undefined
-  readonly key: Buffer | undefined
-}
-
-export interface ConnectionTiming {
+/** How long a connection may be silent, in milliseconds. */
+export interface PingTiming {
   readonly clock: Clock
-  /** Milliseconds. */
-  readonly connectTimeout: number
+  /** After this long it is asked for a sign of life. */
   readonly pingInterval: number
+  /** If none comes for this long, it is given up. */
   readonly pingTimeout: number
 }
 
@@ -63,64 +42,6 @@ type ConnectionState =
   | { readonly is: 'draining' }
   | { readonly is: 'lost'; readonly error: ConnectionError }
 
-/** Bytes that the server may send ahead, for one stream and for all together. Lists of thousands of objects come in one go. */
-const streamWindow = 1 << 20
-const connectionWindow = 8 << 20
-
-/**
- * Connects with TLS and HTTP/2, up to the server's first SETTINGS.
- *
- * @throws {ConnectionError}
- * @throws the signal's reason
- */
-export async function openConnection(
-  endpoint: Endpoint,
-  identity: TlsIdentity,
-  timing: ConnectionTiming,
-  signal: AbortSignal,
-): Promise<Connection> {
-  const { origin, host } = endpoint.url
-  let socket: TLSSocket
-  try {
-    socket = connectTls(tlsOptions(endpoint, identity))
-  } catch (error) {
-    // A certificate that does not fit its key throws here, before any I/O.
-    throw unreachable(host, error)
-  }
-  const session = connect(origin, {
-    createConnection: () => socket,
-    settings: { enablePush: false, initialWindowSize: streamWindow },
-  })
-  const attempt = new Promise<Connection>((resolve, reject) => {
-    const timer = timing.clock.timer(timing.connectTimeout, () => {
-      reject(unreachable(host, new Error(`no connection within ${timing.connectTimeout / 1000} s`)))
-    })
-    const fail = (error: unknown): void => {
-      timer.cancel()
-      reject(unreachable(host, error))
-    }
-    session.on('error', fail)
-    session.once('close', () => fail(new Error('the server closed the connection')))
-    socket.once('secureConnect', () => {
-      if (socket.alpnProtocol === 'h2') session.setLocalWindowSize(connectionWindow)
-      else fail(new Error('the server does not offer HTTP/2 (ALPN h2)'))
-    })
-    // Before its SETTINGS it is not known how many streams the server allows (RFC 9113 §5.1.2).
-    session.once('remoteSettings', () => {
-      timer.cancel()
-      session.off('error', fail)
-      resolve(new Connection(session, socket, host, timing))
-    })
-  })
-  try {
-    return await abortable(attempt, signal)
-  } catch (error) {
-    session.destroy()
-    socket.destroy()
-    throw error
-  }
-}
-
 /** One HTTP/2 connection. It is used until it is lost, drained or closed, and never repaired. */
 export class Connection {
   /** Resolves when nothing of it is left. */
@@ -128,16 +49,16 @@ export class Connection {
   readonly #session: ClientHttp2Session
   readonly #socket: TLSSocket
   readonly #host: string
-  readonly #timing: ConnectionTiming
+  readonly #timing: PingTiming
   readonly #streams: StreamSlots
-  readonly #longLived = new Set<ClientHttp2Stream>()
+  readonly #watches = new Set<ClientHttp2Stream>()
   #state: ConnectionState = { is: 'open' }
   #drained = false
   #lastStream = Number.POSITIVE_INFINITY
   #bytesRead = 0
   #timer: Timer
 
-  constructor(session: ClientHttp2Session, socket: TLSSocket, host: string, timing: ConnectionTiming) {
+  constructor(session: ClientHttp2Session, socket: TLSSocket, host: string, timing: PingTiming) {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.closed = promise
     this.#session = session
@@ -183,18 +104,23 @@ export class Connection {
       throw this.#notExecuted()
     }
     const stream = this.#session.request(this.#headersOf(request), { endStream: request.body === undefined, signal })
+    if (isWatch) this.#watches.add(stream)
     stream.once('close', () => {
       release()
-      this.#longLived.delete(stream)
+      this.#watches.delete(stream)
     })
     // Whoever reads the body gets the error from there; without a listener it would end the process.
     stream.on('error', () => {})
-    if (isWatch) this.#longLived.add(stream)
     if (request.body !== undefined) stream.end(request.body)
     return await new Promise((resolve, reject) => {
-      stream.once('response', (headers) => resolve({ status: headers[':status'] ?? 0, headers, stream }))
-      stream.once('error', (error) => reject(this.explain(stream, signal, error)))
-      stream.once('close', () => reject(this.explain(stream, signal, undefined)))
+      const fail = (error?: unknown): void => reject(this.explain(stream, signal, error))
+      stream.once('error', fail)
+      stream.once('close', fail)
+      stream.once('response', (headers) => {
+        stream.off('error', fail)
+        stream.off('close', fail)
+        resolve({ status: headers[':status'] ?? 0, headers, stream })
+      })
     })
   }
 
@@ -217,7 +143,7 @@ export class Connection {
   drain(): void {
     this.#drained = true
     this.#retire({ is: 'draining' })
-    for (const stream of this.#longLived) stream.close(constants.NGHTTP2_CANCEL)
+    for (const stream of this.#watches) stream.close(constants.NGHTTP2_CANCEL)
     this.#session.close()
   }
 
@@ -257,6 +183,7 @@ export class Connection {
     })
     this.#session.ping((error) => {
       if (error !== null || this.#state.is === 'lost') return
+      this.#bytesRead = this.#socket.bytesRead
       this.#timer.cancel()
       this.#timer = clock.timer(pingInterval, () => this.#listen())
     })
@@ -277,33 +204,4 @@ export class Connection {
 
 function allowedStreams(session: ClientHttp2Session): number {
   return session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
-}
-
-function tlsOptions(endpoint: Endpoint, identity: TlsIdentity): TlsOptions {
-  // URL keeps the brackets of an IPv6 address.
-  const host = endpoint.url.hostname.replace(/^\[|\]$/g, '')
-  const expected = endpoint.serverName ?? host
-  return {
-    host,
-    port: Number(endpoint.url.port || 443),
-    ALPNProtocols: ['h2'],
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: !endpoint.insecure,
-    checkServerIdentity: (_host, certificate) => checkServerIdentity(expected, certificate),
-    // SNI carries names, never addresses (RFC 6066 §3).
-    ...(isIP(expected) === 0 ? { servername: expected } : {}),
-    ...(identity.ca === undefined ? {} : { ca: identity.ca }),
-    ...(identity.certificate === undefined ? {} : { cert: identity.certificate }),
-    ...(identity.key === undefined ? {} : { key: identity.key }),
-  }
-}
-
-function unreachable(host: string, error: unknown): ConnectionError {
-  return new ConnectionError(`cannot connect to ${host}: ${textOf(error)}`, 'not-executed', error)
-}
-
-/** Node tries every address of a name, and joins the failures in an error without a text of its own. */
-function textOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(textOf).join('; ')
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
-import type { TlsIdentity } from './connection.ts'
+import type { TlsIdentity } from './connect.ts'
 import type { ConnectionConfig, Material } from './connection-config.ts'
 import { CredentialError } from './errors.ts'
 import { type ExecCredential, runExecPlugin } from './exec-plugin.ts'

@@ -2,7 +2,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { discoverConnection } from './discover.ts'
 import { ConfigurationError } from './errors.ts'
 import { inClusterConfig } from './in-cluster.ts'
 
@@ -45,19 +44,4 @@ test('outside of a pod, or without a token, it says what is missing', async () =
   await expect(inClusterConfig(env, directory)).rejects.toThrow(
     /token cannot be read; is automountServiceAccountToken off\?/,
   )
-})
-
-test('a named file comes before KUBECONFIG, and that before the home directory', async () => {
-  const write = async (name: string): Promise<string> => {
-    const path = join(directory, name)
-    const clusters = [{ name: 'c', cluster: { server: `https://${name}` } }]
-    const contexts = [{ name: 'x', context: { cluster: 'c' } }]
-    await writeFile(path, JSON.stringify({ clusters, contexts, 'current-context': 'x' }))
-    return path
-  }
-  const [named, listed] = [await write('named'), await write('listed')]
-  const surroundings = { KUBECONFIG: listed, HOME: directory }
-  expect((await discoverConnection({ kubeconfig: named, env: surroundings })).server).toBe('https://named')
-  expect((await discoverConnection({ env: surroundings })).server).toBe('https://listed')
-  await expect(discoverConnection({ env: { HOME: directory } })).rejects.toThrow(/there is no .*\.kube\/config/)
 })

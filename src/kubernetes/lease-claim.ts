@@ -90,7 +90,7 @@ export class LeaseClaim {
 
   async #read(signal: AbortSignal | undefined): Promise<Lease | undefined> {
     try {
-      return await this.#options.client.get(leases, this.#options.lease, this.#limits(signal))
+      return await this.#options.client.get(leases, this.#options.lease, { signal, timeout: attemptTimeout })
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return undefined
       throw error
@@ -103,7 +103,7 @@ export class LeaseClaim {
     const spec = { ...this.#term(), acquireTime: now, renewTime: now, leaseTransitions: 0 }
     const metadata = { name: lease.name, ...(lease.namespace === undefined ? {} : { namespace: lease.namespace }) }
     try {
-      this.#observe(await client.create(leases, { metadata, spec }, this.#limits(signal)))
+      this.#observe(await client.create(leases, { metadata, spec }, { signal, timeout: attemptTimeout }))
       return true
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) return false
@@ -115,11 +115,7 @@ export class LeaseClaim {
   async #write(seen: Lease, spec: NonNullable<Lease['spec']>, signal: AbortSignal | undefined): Promise<void> {
     // Should no answer come, or a conflict, nobody knows what is stored until it is read again.
     this.#isCurrent = false
-    this.#observe(await this.#options.client.update(leases, { ...seen, spec }, this.#limits(signal)))
-  }
-
-  #limits(signal: AbortSignal | undefined): { readonly timeout: number; readonly signal?: AbortSignal } {
-    return { timeout: attemptTimeout, ...(signal === undefined ? {} : { signal }) }
+    this.#observe(await this.#options.client.update(leases, { ...seen, spec }, { signal, timeout: attemptTimeout }))
   }
 
   #claimed(lease: Lease): NonNullable<Lease['spec']> {

@@ -40,12 +40,12 @@ export class Mirror<T extends KubernetesObject, K> {
     for (const entry of this.#entries.values()) yield entry.kept
   }
 
-  /** The object exists, in this state. @returns its key */
-  show(object: T): string {
+  /** The object exists, in this state. Where `transform` throws, the state before stands. */
+  show(object: T): void {
     const { name = '', namespace, uid, resourceVersion } = object.metadata
     const key = keyOf(name, namespace)
     const before = this.#entries.get(key)
-    if (before !== undefined && before.uid === uid && before.resourceVersion === resourceVersion) return key
+    if (before !== undefined && before.uid === uid && before.resourceVersion === resourceVersion) return
     const kept = this.#transform(object)
     this.#entries.set(key, { uid, resourceVersion, kept })
     if (before === undefined) {
@@ -56,7 +56,6 @@ export class Mirror<T extends KubernetesObject, K> {
       this.#listener.deleted(before.kept)
       this.#listener.added(object, kept)
     }
-    return key
   }
 
   /** The object no longer exists, or is no longer selected. */
@@ -71,7 +70,10 @@ export class Mirror<T extends KubernetesObject, K> {
   survey(): Survey<T> {
     const seen = new Set<string>()
     return {
-      show: (object) => void seen.add(this.show(object)),
+      show: (object) => {
+        seen.add(keyOf(object.metadata.name ?? '', object.metadata.namespace))
+        this.show(object)
+      },
       complete: () => {
         for (const key of this.#entries.keys()) if (!seen.has(key)) this.#drop(key)
       },

@@ -267,6 +267,30 @@ test('a handler that fails is logged and holds up nothing', async () => {
   expect(log).toEqual(['a handler failed', 'a handler failed'])
 })
 
+test('whoever is told of trouble cannot cause more', async () => {
+  script(refuse(403, 'Forbidden'), stream(listEnd('5')))
+  const fail = (): void => {
+    throw new Error('oops')
+  }
+  await reflect({ onTrouble: fail, onRecovered: fail }).synced
+  expect(log).toEqual(['a handler failed', 'a handler failed'])
+})
+
+test('an object that becomes unreadable is kept as it was, also by a new list', async () => {
+  script(
+    streamAndEnd(event('ADDED', object('a', '1')), listEnd('5')),
+    stream(event('MODIFIED', object('a', 'bad')), expired()),
+    stream(event('ADDED', object('a', 'bad')), event('ADDED', object('b', '7')), listEnd('9')),
+  )
+  reflect({
+    transform({ metadata }) {
+      if (metadata.resourceVersion === 'bad') throw new TypeError('no spec')
+      return String(metadata.name)
+    },
+  })
+  await expect.poll(() => told).toEqual(['+a', '+b'])
+})
+
 test('an object that nobody can read is passed over', async () => {
   script(stream(event('ADDED', object('odd', '1')), event('ADDED', object('b', '2')), listEnd('5')))
   const reflector = reflect({

@@ -1,9 +1,10 @@
 import { type Clock, sleep, systemClock } from '../runtime/clock.ts'
 import { type Log, silentLog } from '../runtime/log.ts'
-import type { KubernetesClient, Selection } from './client.ts'
+import type { KubernetesClient } from './client.ts'
+import type { Selection } from './client-options.ts'
 import { startDeadline } from './deadline.ts'
 import { ApiError, ConnectionError, CredentialError } from './errors.ts'
-import { Mirror, type MirrorListener, type Survey } from './mirror.ts'
+import { Mirror, type Survey } from './mirror.ts'
 import type { KubernetesObject } from './object.ts'
 import { type Listing, recovery } from './recovery.ts'
 import type { Resource } from './resource.ts'
@@ -103,7 +104,12 @@ export class Reflector<T extends KubernetesObject, K> {
     this.#random = options.random ?? Math.random
     this.#log = options.log ?? silentLog
     this.#listing = options.streamingList === false ? 'paged' : 'streamed'
-    this.#mirror = new Mirror(options.transform, this.#guarded(options.handler ?? {}))
+    const { handler = {}, transform } = options
+    this.#mirror = new Mirror(transform, {
+      added: (object, kept) => this.#tell(() => handler.added?.(object, kept)),
+      modified: (object, kept, before) => this.#tell(() => handler.modified?.(object, kept, before)),
+      deleted: (kept) => this.#tell(() => handler.deleted?.(kept)),
+    })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.synced = promise
     this.#resolveSynced = resolve
@@ -234,7 +240,7 @@ export class Reflector<T extends KubernetesObject, K> {
   #follow(event: WatchEvent<T>): void {
     const { object, type } = event
     if (type === 'DELETED') this.#apply(object, (object) => this.#mirror.remove(object))
-    else if (type !== 'BOOKMARK') this.#apply(object, (object) => void this.#mirror.show(object))
+    else if (type !== 'BOOKMARK') this.#apply(object, (object) => this.#mirror.show(object))
     this.#resourceVersion = object.metadata.resourceVersion
   }
 
@@ -262,18 +268,12 @@ export class Reflector<T extends KubernetesObject, K> {
     }
   }
 
-  #guarded(handler: ReflectorHandler<T, K>): MirrorListener<T, K> {
-    const guard = (call: () => void): void => {
-      try {
-        call()
-      } catch (error) {
-        this.#log.error({ error, resource: this.#options.resource.plural }, 'a handler failed')
-      }
-    }
-    return {
-      added: (object, kept) => guard(() => handler.added?.(object, kept)),
-      modified: (object, kept, before) => guard(() => handler.modified?.(object, kept, before)),
-      deleted: (kept) => guard(() => handler.deleted?.(kept)),
+  /** Calls somebody whose errors are not ours. */
+  #tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#log.error({ error, resource: this.#options.resource.plural }, 'a handler failed')
     }
   }
 
@@ -284,14 +284,14 @@ export class Reflector<T extends KubernetesObject, K> {
     else if (!this.#inTrouble && onTrouble === undefined)
       this.#log.warn({ error, resource: resource.plural }, 'list and watch interrupted')
     this.#inTrouble = true
-    if (isExpected) onTrouble?.(error)
+    if (isExpected) this.#tell(() => onTrouble?.(error))
   }
 
   #recovered(): void {
     if (!this.#inTrouble) return
     this.#inTrouble = false
     this.#log.info({ resource: this.#options.resource.plural }, 'list and watch work again')
-    this.#options.onRecovered?.()
+    this.#tell(() => this.#options.onRecovered?.())
   }
 
   #selection(): Selection {

@@ -2,13 +2,8 @@ import { backoffDelay } from '../runtime/backoff.ts'
 import { sleep, type Timer } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import { abortable } from './abortable.ts'
-import {
-  type Connection,
-  type ConnectionTiming,
-  type Endpoint,
-  openConnection,
-  type TlsIdentity,
-} from './connection.ts'
+import { type ConnectTiming, type Endpoint, openConnection, type TlsIdentity } from './connect.ts'
+import type { Connection } from './connection.ts'
 import { identityChanged } from './credentials.ts'
 import { ConnectionError } from './errors.ts'
 
@@ -16,7 +11,7 @@ export interface SessionOptions {
   readonly endpoint: Endpoint
   /** Reads what the next connection presents and trusts. */
   readonly identity: () => Promise<TlsIdentity>
-  readonly timing: ConnectionTiming
+  readonly timing: ConnectTiming
   /** How often the identity is compared with the one in use, in milliseconds. */
   readonly reloadInterval: number
   readonly random: () => number
@@ -96,7 +91,7 @@ export class Session {
       this.#adopt(connection, fresh, state.failures)
       state.connection.drain()
     } catch (error) {
-      log.warn({ error }, 'credential files have changed but cannot be used yet, the old connection stays')
+      log.warn({ error }, 'credential files cannot be used, the connection made with the old ones stays')
     }
   }
 

@@ -2,28 +2,17 @@ import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import { Semaphore } from '../runtime/semaphore.ts'
 import { apiErrorFrom } from './answer.ts'
-import { bodyChunks } from './body.ts'
-import type { Connection, Endpoint, WireResponse } from './connection.ts'
+import { bodyChunks, parseBody, readBody } from './body.ts'
+import type { Endpoint } from './connect.ts'
+import type { Connection, WireResponse } from './connection.ts'
 import type { ConnectionConfig } from './connection-config.ts'
 import { Credentials } from './credentials.ts'
-import { type Deadline, DeadlineExceeded, startDeadline } from './deadline.ts'
-import { ConfigurationError, ConnectionError } from './errors.ts'
+import { type Deadline, startDeadline } from './deadline.ts'
+import { ConfigurationError, ConnectionError, CredentialError } from './errors.ts'
 import { repetition } from './repetition.ts'
+import { type ApiRequest, inContext } from './request.ts'
 import { Session } from './session.ts'
 import { rateLimit } from './token-bucket.ts'
-
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-
-/** One request of the Kubernetes API. */
-export interface ApiRequest {
-  readonly method: Method
-  readonly path: string
-  readonly query?: Readonly<Record<string, string>>
-  /** @default {'application/json'} */
-  readonly accept?: string
-  readonly contentType?: string
-  readonly body?: string
-}
 
 /** The answer to a watch, whose body goes on. */
 export interface OpenWatch {
@@ -50,9 +39,9 @@ export interface TransportOptions {
 }
 
 export interface CallLimits {
-  readonly signal?: AbortSignal
-  readonly timeout?: number
-  readonly token?: string
+  readonly signal?: AbortSignal | undefined
+  readonly timeout?: number | undefined
+  readonly token?: string | undefined
 }
 
 /** One way to the API server, with the credentials that go with it. */
@@ -70,8 +59,6 @@ interface Reply {
 
 /** Milliseconds. */
 const connectTimeout = 10_000
-/** Bytes. A page of 500 objects of the size etcd allows is far less. */
-const longestBody = 256 << 20
 
 /** Carries calls and watches to the API server: limits, credentials, time limits, repetitions. */
 export class Transport {
@@ -170,7 +157,7 @@ export class Transport {
       try {
         const reply = await this.#authenticated(request, token, deadline.signal, progress, false)
         if (reply.response.status >= 300) throw await this.#refusal(request, reply, deadline.signal)
-        return parseBody(await readBody(reply, deadline.signal))
+        return parseBody(await this.#body(reply, deadline.signal))
       } catch (error) {
         const next = progress.sent
           ? repetition({ method: request.method, error, ...failed, remaining: deadline.remaining(), random })
@@ -210,6 +197,9 @@ export class Transport {
   ): Promise<Reply> {
     const { session, credentials } = token === undefined ? this.#own : this.#bearerRoute()
     const bearer = token ?? (await credentials.token())
+    if (bearer !== undefined && !bearerToken.test(bearer)) {
+      throw new CredentialError('expected a bearer token of visible ASCII characters, got one with others')
+    }
     const connection = await session.connection(signal)
     progress.sent = true
     const response = await connection.send(
@@ -233,8 +223,16 @@ export class Transport {
 
   async #refusal(request: ApiRequest, reply: Reply, signal: AbortSignal): Promise<Error> {
     const { status, headers } = reply.response
-    const body = await readBody(reply, signal)
+    const body = await this.#body(reply, signal)
     return apiErrorFrom(`${request.method} ${request.path}`, status, headers, body, this.#options.clock.now())
+  }
+
+  async #body({ connection, response }: Reply, signal: AbortSignal): Promise<Buffer> {
+    try {
+      return await readBody(response.stream)
+    } catch (error) {
+      throw connection.explain(response.stream, signal, error)
+    }
   }
 
   /** The API server prefers a client certificate to a token, so a request with a token must come by a connection that presents none. */
@@ -258,47 +256,12 @@ export class Transport {
   }
 }
 
+/** More than RFC 6750 §2.1 has, as some issue tokens with a colon. Node lets line breaks pass, which a proxy could take for further headers. */
+const bearerToken = /^[\x21-\x7e]+$/
 /** RFC 9113 §7: the stream is no longer needed. */
 const cancel = 0x8
-
-async function readBody(reply: Reply, signal: AbortSignal): Promise<Buffer> {
-  const { stream } = reply.response
-  const chunks: Buffer[] = []
-  let length = 0
-  try {
-    for await (const chunk of bodyChunks(stream)) {
-      chunks.push(chunk)
-      length += chunk.length
-      if (length > longestBody) throw new Error(`the answer is longer than ${longestBody} bytes`)
-    }
-  } catch (error) {
-    throw reply.connection.explain(stream, signal, error)
-  }
-  return Buffer.concat(chunks, length)
-}
-
-/** An answer that is not JSON was cut short, or did not come from an API server. */
-function parseBody(body: Buffer): unknown {
-  if (body.length === 0) return undefined
-  try {
-    return JSON.parse(body.toString('utf8'))
-  } catch (error) {
-    throw new ConnectionError('the answer is not JSON', 'unknown', error)
-  }
-}
 
 function queryString(query: Readonly<Record<string, string>> | undefined): string {
   const text = new URLSearchParams(query).toString()
   return text === '' ? '' : `?${text}`
-}
-
-/** Says which request an error is about, and for a write what is known of it. */
-function inContext(error: unknown, request: ApiRequest, sent: boolean): unknown {
-  const isLate = error instanceof DeadlineExceeded
-  if (!isLate && !(error instanceof ConnectionError)) return error
-  const late = sent ? 'unknown' : 'not-executed'
-  const outcome = isLate ? late : error.outcome
-  const doubt = outcome === 'unknown' && request.method !== 'GET' ? '; it may have been carried out' : ''
-  const cause = isLate ? error : (error.cause ?? error)
-  return new ConnectionError(`${request.method} ${request.path}: ${error.message}${doubt}`, outcome, cause)
 }

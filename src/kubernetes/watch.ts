@@ -2,7 +2,8 @@ import { apiErrorFromStatus } from './answer.ts'
 import { ConnectionError } from './errors.ts'
 import { LineSplitter } from './json-lines.ts'
 import type { KubernetesObject } from './object.ts'
-import type { ApiRequest, Transport } from './transport.ts'
+import type { ApiRequest } from './request.ts'
+import type { Transport } from './transport.ts'
 
 /** One event of a watch. A bookmark's object has `metadata.resourceVersion`, and annotations, and nothing else. */
 export type WatchEvent<T extends KubernetesObject> =
