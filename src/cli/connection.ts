@@ -1,7 +1,6 @@
 import { Option } from 'commander'
 import type { ConnectionConfig } from '../kubernetes/connection-config.ts'
 import { inClusterConfig } from '../kubernetes/in-cluster.ts'
-import { loadKubeconfig } from '../kubernetes/kubeconfig.ts'
 import { parseBoolean } from './flag-values.ts'
 
 /** How to reach the API server, in kubectl's words. */
@@ -67,7 +66,11 @@ export async function connectionConfig(flags: ConnectionFlags): Promise<Connecti
 }
 
 async function baseConfig({ kubeconfig, context, server }: ConnectionFlags): Promise<ConnectionConfig> {
-  if (kubeconfig !== undefined && kubeconfig !== '') return loadKubeconfig({ path: kubeconfig, context })
+  if (kubeconfig !== undefined && kubeconfig !== '') {
+    // Loaded when it is needed: in a pod there is no kubeconfig, and YAML takes memory.
+    const { loadKubeconfig } = await import('../kubernetes/kubeconfig.ts')
+    return loadKubeconfig(kubeconfig.includes(':') ? { paths: kubeconfig, context } : { path: kubeconfig, context })
+  }
   if (server === undefined) return inClusterConfig(process.env)
   return {
     server,

@@ -13,7 +13,6 @@ import { loadLibc } from '../runtime/libc.ts'
 import { createLog } from '../runtime/log.ts'
 import { serveMetrics } from '../runtime/metrics-server.ts'
 import { mountCommands, SystemMounter, systemCalls } from '../volume/system-mounter.ts'
-import { applyConfigFile } from './config-file.ts'
 import { connectionConfig } from './connection.ts'
 import { addDriverOptions, type DriverFlags } from './driver-flags.ts'
 import { inspectCommand, renewCommand } from './driver-inspect.ts'
@@ -43,7 +42,10 @@ export function driverCommand(): Command {
     .addHelpText('after', examples)
     .action(async (_flags: DriverFlags, self: Command) => {
       const { config } = self.opts<DriverFlags>()
-      if (config !== undefined) await applyConfigFile(self, config)
+      if (config !== undefined) {
+        const { applyConfigFile } = await import('./config-file.ts')
+        await applyConfigFile(self, config)
+      }
       await runDriver(required(self))
     })
   addDriverOptions(command)

@@ -69,7 +69,7 @@ export interface ObjectList<T> {
 
 export interface WatchOptions extends Selection {
   readonly signal?: AbortSignal | undefined
-  /** Where to go on from; undefined for now, with a synthetic ADDED for each object there is. */
+  /** Where to go on from; undefined to begin with a synthetic ADDED for each object there is. */
   readonly resourceVersion?: string | undefined
   /** Asks for BOOKMARK events. @default {true} */
   readonly bookmarks?: boolean

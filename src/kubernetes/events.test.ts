@@ -82,6 +82,19 @@ test('what is recorded while a write is under way is written after it, once, wit
   expect(written).toEqual(['+a x1', '~ x5', '~ x6', '~ x10'])
 })
 
+test('what is recorded at the very moment the last write ends is written too', async () => {
+  const events = recorder()
+  for (let moment = 0; moment < 20; moment += 1) {
+    written = []
+    const about = podReference({ namespace: 'sandbox', name: 'web', uid: `moment ${moment}` })
+    events.record(about, warning('first'))
+    for (let turn = 0; turn < moment; turn += 1) await Promise.resolve()
+    events.record(about, warning('second'))
+    await clock.advance(1)
+    expect(written).toEqual(['+first x1', '+second x1'])
+  }
+})
+
 test('an event that the server has forgotten is created anew', async () => {
   const events = recorder()
   events.record(web, warning('a'))

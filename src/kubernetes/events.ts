@@ -65,7 +65,8 @@ export class EventRecorder {
   /** Keys of entries that are to be written, oldest first. */
   readonly #queue = new Set<string>()
   readonly #closing = new AbortController()
-  #working: Promise<void> | undefined
+  #isWorking = false
+  #work: Promise<void> | undefined
   #isClosed = false
   #mutedUntil = Number.NEGATIVE_INFINITY
   #mayPatch = true
@@ -104,9 +105,9 @@ export class EventRecorder {
     for (const dropped of remember(this.#entries, key, entry)) this.#queue.delete(dropped)
     if (this.#queue.has(key) || now < this.#mutedUntil || !this.#mayWrite(about)) return
     this.#queue.add(key)
-    this.#working ??= this.#work(this.#closing.signal).finally(() => {
-      this.#working = undefined
-    })
+    if (this.#isWorking) return
+    this.#isWorking = true
+    this.#work = this.#drain(this.#closing.signal)
   }
 
   /**
@@ -117,16 +118,19 @@ export class EventRecorder {
   async close(patience: number = 2_000): Promise<void> {
     this.#isClosed = true
     const timer = this.#clock.timer(patience, () => this.#closing.abort(new Error('the event recorder was closed')))
-    await this.#working
+    await this.#work
     timer.cancel()
     this.#queue.clear()
   }
 
-  async #work(signal: AbortSignal): Promise<void> {
+  async #drain(signal: AbortSignal): Promise<void> {
     let failures = 0
     for (;;) {
       const [key] = this.#queue
-      if (key === undefined || signal.aborted) return
+      if (key === undefined || signal.aborted) {
+        this.#isWorking = false
+        return
+      }
       // Out of the queue first: what is recorded while this is written queues again.
       this.#queue.delete(key)
       const entry = this.#entries.get(key)
@@ -135,8 +139,7 @@ export class EventRecorder {
         await this.#write(entry, signal)
         failures = 0
       } catch (error) {
-        if (signal.aborted) return
-        if (!this.#isTemporary(entry, error)) continue
+        if (signal.aborted || !this.#isTemporary(entry, error)) continue
         failures += 1
         this.#queue.add(key)
         await sleep(

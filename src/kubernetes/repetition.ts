@@ -7,7 +7,7 @@ export interface FailedAttempt {
   readonly error: unknown
   /** How many attempts have already been lost with their connection. */
   readonly lost: number
-  /** How many have already been refused for now. */
+  /** How many have already been refused because the server was busy. */
   readonly refused: number
   /** Milliseconds that are left of the call's time. */
   readonly remaining: number
