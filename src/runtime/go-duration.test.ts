@@ -97,9 +97,9 @@ test.each([
   expect(formatGoDuration(milliseconds)).toBe(text)
 })
 
-test('what is written is read as the same', () => {
+test('what is written is read as the same, to the nanosecond where milliseconds in floating point hold it', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), (nanoseconds) => {
+    fc.property(fc.integer({ min: 0, max: 1e15 }), (nanoseconds) => {
       const milliseconds = nanoseconds / 1e6
       expect(Math.round(parseGoDuration(formatGoDuration(milliseconds)) * 1e6)).toBe(Math.round(milliseconds * 1e6))
     }),

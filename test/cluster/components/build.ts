@@ -72,9 +72,10 @@ async function build(component: Component, directory: string, say: (line: string
   // Beside its last place, so that it gets there by a rename: a cached component is complete or absent.
   const temporary = await mkdtemp(`${directory}.`)
   try {
-    const [workDirectory, outputDirectory] = [join(temporary, 'work'), join(temporary, 'output')]
-    await mkdir(workDirectory)
-    await mkdir(outputDirectory)
+    const workDirectory = join(temporary, 'work')
+    const outputDirectory = join(temporary, 'output')
+    const goDirectory = join(temporary, 'go')
+    for (const made of [workDirectory, outputDirectory, goDirectory]) await mkdir(made)
     for (const file of await readdir(component.directory)) {
       if (file.endsWith('.go')) await cp(join(component.directory, file), join(workDirectory, file))
     }
@@ -83,7 +84,7 @@ async function build(component: Component, directory: string, say: (line: string
       go: (...args) => {
         step = `go ${args.slice(0, args[0] === 'mod' ? 2 : 1).join(' ')}`
         // A go.work or a repository further up, such as one of the home directory, is none of ours.
-        const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-buildvcs=false' }
+        const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-buildvcs=false', GOTMPDIR: goDirectory }
         return run('go', args, { cwd: workDirectory, env })
       },
     })
