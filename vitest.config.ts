@@ -5,5 +5,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/*.test.ts'],
     testTimeout: 20_000,
     pool: 'forks',
+    // The longest file mostly waits, so more files than cores may run at once.
+    maxWorkers: 3,
   },
 })
