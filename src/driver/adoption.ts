@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import * as v from 'valibot'
-import { sanitizeContext } from '../volume/attributes.ts'
+import { type Passwords, passwordsIn, sanitizeContext } from '../volume/passwords.ts'
 import { parseVolumeSpec, type SpecDefaults } from '../volume/spec.ts'
 import type { Issued, VolumeRecord, VolumeStore } from '../volume/store.ts'
 import { readCertificates } from '../x509/certificate.ts'
@@ -16,6 +16,12 @@ const metadataSchema = v.object({
   volumeContext: v.record(v.string(), v.string()),
   volumeMountGroup: v.optional(v.string()),
 })
+
+/** A volume of the former driver, as a record of ours, and what a record never holds. */
+export interface FormerVolume {
+  readonly record: VolumeRecord
+  readonly passwords: Passwords
+}
 
 /** A folder of the former driver that cannot be taken over. */
 export class AdoptionError extends Error {
@@ -33,7 +39,7 @@ export async function readFormerVolume(
   store: VolumeStore,
   bootId: string,
   defaults: SpecDefaults,
-): Promise<VolumeRecord> {
+): Promise<FormerVolume> {
   const path = join(store.directory, 'metadata.json')
   let metadata: v.InferOutput<typeof metadataSchema>
   try {
@@ -44,7 +50,7 @@ export async function readFormerVolume(
   const volumeId = basename(store.directory)
   if (metadata.volumeID !== volumeId) throw new AdoptionError(`${path} is of another volume`)
   const issued = await readIssued(store, metadata.volumeContext, defaults)
-  return {
+  const record: VolumeRecord = {
     version: 1,
     bootId,
     volumeId,
@@ -54,6 +60,7 @@ export async function readFormerVolume(
     shown: issued !== undefined,
     ...(issued === undefined ? {} : { issued }),
   }
+  return { record, passwords: passwordsIn(metadata.volumeContext) }
 }
 
 /** The certificate that the pod sees. The request it came from is the former driver's, and is not touched. */

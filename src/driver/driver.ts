@@ -100,15 +100,20 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
   const { clock, log, libc, driverName, endpoint, version } = options
   const dumpable = libc?.forbidDumps()
   if (dumpable !== undefined) log.warn({ reason: dumpable }, 'core dumps could not be switched off')
+  // Closed in the reverse order, also where the start fails half-way.
+  await using parts = new AsyncDisposableStack()
   const dataRoot = await openDataRoot(options.dataRoot, libc, clock, log, signal)
+  parts.defer(() => dataRoot.close())
   const keys = new KeyPool({
     generator: createKeyGenerator(new Semaphore(rsaSlots)),
     capacity: options.keyPool,
     sizes: [2048],
   })
+  parts.defer(() => keys.close())
   const metrics = options.metrics ?? createDriverMetrics()
   const volumes = new Volumes({
     ...options,
+    defaults: { ...options.defaults, nodeName: options.nodeId },
     metrics,
     directory: dataRoot.volumes,
     formerDirectory: dataRoot.former,
@@ -118,40 +123,44 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
     newRequestId: () => randomBytes(16).toString('hex'),
     swapOn: swapIsOn,
   })
-  await volumes.restore()
+  parts.defer(() => volumes.close())
+  // The socket is served meanwhile; calls that need to know the volumes wait.
+  const restored = volumes.restore()
+  restored.catch(() => {})
 
   const server = new Server()
   server.addService(serviceDefinition(Identity), implementation<typeof Identity>(identityService(driverName, version)))
   const node = nodeService({ ...options, volumes, metrics })
   server.addService(serviceDefinition(Node), implementation<typeof Node>(node))
+  const socket = await UnixServer.listen(endpoint, server, clock, log, signal)
+  parts.defer(() => socket.close())
+  parts.defer(async () => {
+    // Whoever waits is answered before the connections go.
+    await volumes.close()
+    await drain(server, clock)
+  })
   const control = await serveControl(options.dataRoot, {
     inspect: () => volumes.reports(),
     renew: (volumeId) => volumes.renew(volumeId),
   })
-  const socket = await UnixServer.listen(endpoint, server, clock, log, signal)
+  parts.defer(() => control.close())
   const directory = options.registrationDirectory
-  const onRefused = (reason: string): void => options.onFatal(`the kubelet does not register this driver: ${reason}`)
-  const registration =
-    directory === undefined
-      ? undefined
-      : await registerWithKubelet({ directory, driverName, endpoint, clock, log, onRefused }, signal)
+  if (directory !== undefined) {
+    const onRefused = (reason: string): void => options.onFatal(`the kubelet does not register this driver: ${reason}`)
+    const registration = await registerWithKubelet({ directory, driverName, endpoint, clock, log, onRefused }, signal)
+    parts.defer(() => registration.close())
+  }
+  await restored
   log.info({ socket: endpoint, volumes: volumes.reports().length, memory: options.mounter.description }, 'serving')
 
+  const whole = parts.move()
   return {
     endpoint,
     metrics,
     podChanged: (podUid) => volumes.podChanged(podUid),
     inspect: () => volumes.reports(),
     isNeeded: (volumeId, requestId) => volumes.isNeeded(volumeId, requestId),
-    async close() {
-      await registration?.close()
-      await control.close()
-      await volumes.close()
-      await drain(server, clock)
-      await keys.close()
-      await socket.close()
-      await dataRoot.close()
-    },
+    close: () => whole.disposeAsync(),
   }
 }
 

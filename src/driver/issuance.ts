@@ -10,7 +10,7 @@ import type { Issued, Pending, VolumeStore } from '../volume/store.ts'
 import { checkAnswer } from '../x509/answer.ts'
 import { createCertificateRequest } from '../x509/certificate-request.ts'
 import { decodePrivateKey, type KeyGenerator, keySpecOf } from '../x509/key.ts'
-import { buildSubject } from '../x509/name.ts'
+import { requestExtensions } from '../x509/request-extensions.ts'
 import type { DriverMetrics } from './metrics.ts'
 
 /** What an issuance needs of the node. */
@@ -92,12 +92,10 @@ async function resumable({ store, log }: IssuanceSubject): Promise<Pending | und
 }
 
 async function prepare(volume: IssuanceSubject, around: IssuanceSurroundings, signal: AbortSignal): Promise<Pending> {
-  const { pod, issuer, usages, isCA, duration, annotations, commonName, names, key: asked } = volume.spec
+  const { pod, issuer, subject, names, usages, isCA, duration, annotations, key: asked, request: options } = volume.spec
   const key = (await reusableKey(volume)) ?? (await around.keys.generate(asked.spec, signal))
-  const csr = createCertificateRequest(key, {
-    subject: buildSubject(commonName === undefined ? {} : { commonName }),
-    names,
-  })
+  const extensions = requestExtensions({ ...options, usages, isCA })
+  const csr = createCertificateRequest(key, { subject, names, extensions }, options.signatureAlgorithm)
   const id = around.newRequestId()
   const request = { id, volumeId: volume.id, pod, issuer, csr, usages: [...usages], isCA, duration, annotations }
   const pending: Pending = { request, key, handle: undefined }

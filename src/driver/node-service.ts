@@ -15,6 +15,7 @@ import {
 import type { Clock } from '../runtime/clock.ts'
 import type { UnaryMethods } from '../runtime/grpc-service.ts'
 import type { Log } from '../runtime/log.ts'
+import { passwordsOf } from '../volume/passwords.ts'
 import { InvalidCallError } from './errors.ts'
 import { callStatus } from './grpc-status.ts'
 import type { DriverMetrics } from './metrics.ts'
@@ -132,6 +133,7 @@ function parsePublish(request: NodePublishVolumeRequest, tokensInSecrets: boolea
     target: targetPath,
     context: volumeContext,
     mountGroup: accessType.value?.volumeMountGroup || undefined,
+    passwords: passwordsOf(secrets),
     tokens: readPodTokens(secrets, volumeContext, tokensInSecrets),
     selinuxContext: context,
   }

@@ -376,7 +376,7 @@ export class Volume {
   async #replace(key: KeyObject, answer: IssuedCertificate, issued: Issued): Promise<void> {
     this.#ending.signal.throwIfAborted()
     const group = this.spec.fsGroup ?? numericGroup(this.#record.mountGroup)
-    await writePayload(this.store.data, buildPayload(this.spec, key, answer), group)
+    await writePayload(this.store.data, buildPayload(this.spec, key, answer, this.#around.clock.now()), group)
     const superseded = this.#record.issued?.handle
     const renewAt = this.#renewalOf(issued)
     this.#record = { ...this.#record, issued: renewAt === undefined ? issued : { ...issued, renewAt } }

@@ -5,7 +5,7 @@ import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
 import type { Timer } from '../runtime/clock.ts'
 import { KeyedMutex } from '../runtime/mutex.ts'
 import { readFormerVolume } from './adoption.ts'
-import { sanitizeContext } from '../volume/attributes.ts'
+import { type Passwords, passwordsIn, sanitizeContext, withPasswords } from '../volume/passwords.ts'
 import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
 import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
 import {
@@ -31,6 +31,8 @@ export interface PublishCall {
   /** The pod's fsGroup as the kubelet sends it, a decimal number. */
   readonly mountGroup: string | undefined
   readonly tokens: PodTokens
+  /** From the CSI secrets; they go before those in the context. */
+  readonly passwords: Passwords
   /** An SELinux context from the mount flags. */
   readonly selinuxContext: string | undefined
 }
@@ -76,6 +78,7 @@ export class Volumes {
   /** Volumes of the former driver, by id: they stay in the folder that their pods see. */
   readonly #former = new Map<string, VolumeStore>()
   readonly #serial = new KeyedMutex()
+  #restored: Promise<void> = Promise.resolve()
   #timer: Timer | undefined
   #closed = false
 
@@ -107,6 +110,7 @@ export class Volumes {
    * @throws {NoSuchVolumeError}
    */
   async stats(volumeId: string, path: string): Promise<NodeGetVolumeStatsResponse> {
+    await this.#restored
     const volume = this.#volumes.get(volumeId)
     if (volume === undefined || volume.target !== path) throw new NoSuchVolumeError(volumeId, path)
     return volumeStats(volume, this.#options.clock.now())
@@ -123,8 +127,16 @@ export class Volumes {
     return volume === undefined ? this.#denials.get(volumeId)?.handle?.id === requestId : volume.isNeeded(requestId)
   }
 
-  /** Takes up every volume that an earlier process, or an earlier boot, has left. */
-  async restore(): Promise<void> {
+  /**
+   * Takes up every volume that an earlier process, or an earlier boot, has left. Calls that need to know them wait for it, so the
+   * socket may be served meanwhile.
+   */
+  restore(): Promise<void> {
+    this.#restored = this.#restoreAll()
+    return this.#restored
+  }
+
+  async #restoreAll(): Promise<void> {
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
     const names = await readdir(this.#options.directory)
     await Promise.all(names.map((name) => this.#serial.run(name, () => this.#restoreOne(name))))
@@ -143,6 +155,7 @@ export class Volumes {
       const form = 'letters, digits, ".", "_" and "-", at most 128, the first a letter or digit'
       throw new InvalidCallError(`volume_id ${JSON.stringify(call.volumeId)} is not valid: ${form}`)
     }
+    await this.#restored
     const volume = await this.#serial.run(call.volumeId, () => this.#open(call))
     volume.refresh(call.tokens)
     if (volume.target !== call.target) throw new OtherTargetError(volume.id, volume.target)
@@ -159,6 +172,7 @@ export class Volumes {
   async unpublish(volumeId: string, target: string): Promise<void> {
     // An id that no volume can have must not become a path.
     if (!volumeIdForm.test(volumeId)) return this.#uncover(target)
+    await this.#restored
     await this.#serial.run(volumeId, async () => {
       const volume = this.#volumes.get(volumeId)
       await volume?.stop('the volume is being unpublished')
@@ -177,7 +191,8 @@ export class Volumes {
   async close(): Promise<void> {
     this.#closed = true
     this.#timer?.cancel()
-    // A volume that is being opened is in the map before its turn ends.
+    // A volume that is being restored or opened is in the map before its turn ends.
+    await this.#restored.catch(() => {})
     await this.#serial.idle()
     await Promise.all([...this.#volumes.values()].map((volume) => volume.stop('the driver is stopping')))
   }
@@ -187,7 +202,8 @@ export class Volumes {
     if (known !== undefined) return known
     if (this.#closed) throw new NotReadyError('the driver is stopping')
     this.#refuseEarly(call.volumeId)
-    const parsed = parseVolumeSpec(call.context, this.#options.defaults)
+    const context = withPasswords(call.context, call.passwords)
+    const parsed = parseVolumeSpec(context, this.#options.defaults)
     if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
     const obstacle = this.#options.obstacle()
     if (obstacle !== undefined) throw new NotReadyError(obstacle)
@@ -203,6 +219,7 @@ export class Volumes {
     }
     try {
       await this.#prepare(store, call)
+      await store.writePasswords(passwordsIn(context))
       await store.write(record)
     } catch (error) {
       // What cannot be taken down again is left for the unpublish, which only comes after an answer that is not final.
@@ -254,7 +271,7 @@ export class Volumes {
         await this.#takeDown(store, record?.target)
         return
       }
-      const parsed = parseVolumeSpec(record.context, defaults)
+      const parsed = parseVolumeSpec(withPasswords(record.context, await store.readPasswords()), defaults)
       if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
       await this.#take(store, parsed.spec, record, noTokens)
     } catch (error) {
@@ -272,11 +289,15 @@ export class Volumes {
       this.#former.set(name, store)
       try {
         const known = await store.read()
-        const record = known ?? (await readFormerVolume(store, bootId, defaults))
-        const parsed = parseVolumeSpec(record.context, defaults)
+        const { record, passwords } =
+          known === undefined
+            ? await readFormerVolume(store, bootId, defaults)
+            : { record: known, passwords: await store.readPasswords() }
+        const parsed = parseVolumeSpec(withPasswords(record.context, passwords), defaults)
         if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
         if (known === undefined) {
           await store.prepare()
+          await store.writePasswords(passwords)
           await store.write(record)
           log.info({ volume: name }, 'a volume of the former driver is taken over')
         }

@@ -4,7 +4,10 @@ import { sampleAuthority, samplePlanned, samplePublished } from './sample.ts'
 import type { Step } from './step.ts'
 
 const volume = samplePublished(
-  samplePlanned('app', { 'csi.cert-manager.io/pkcs12-password': 'hunter2' }),
+  samplePlanned('app', {
+    'csi.cert-manager.io/pkcs12-enable': 'true',
+    'csi.cert-manager.io/pkcs12-password': 'hunter2',
+  }),
   sampleAuthority('ca'),
 )
 const started: Step = {

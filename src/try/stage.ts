@@ -38,7 +38,7 @@ export const nodeName = 'podpass-try'
 
 /** What a node with this lifetime of certificates has as its defaults. */
 export function stageDefaults(lifetime: number): SpecDefaults {
-  return { ...standardDefaults, duration: lifetime }
+  return { ...standardDefaults, duration: lifetime, nodeName }
 }
 
 /** Starts the driver in this process, just as a node runs it, but for the issuer and the CSIDriver object. */

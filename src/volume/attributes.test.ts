@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { AttributeReader, attributeNames, attributePrefix, kubeletKeys, sanitizeContext } from './attributes.ts'
+import { attributeAliases, AttributeReader, attributeNames, attributePrefix, wholeNumber } from './attributes.ts'
 
 function readerOf(attributes: Readonly<Record<string, string>>): AttributeReader {
   return new AttributeReader(
@@ -92,29 +92,48 @@ test('no attribute is named twice', () => {
   expect(new Set(attributeNames).size).toBe(attributeNames.length)
 })
 
-test('what is stored of a context holds no token and no password', () => {
-  const context = {
-    [kubeletKeys.podName]: 'web-0',
-    [kubeletKeys.tokens]: '{"":{"token":"eyJ","expirationTimestamp":"2026-01-01T00:00:00Z"}}',
-    [`${attributePrefix}issuer-name`]: 'ca',
-    [`${attributePrefix}pkcs12-password`]: 'hunter2',
-    [`${attributePrefix}keystore-pkcs12-password`]: 'hunter2',
-    [`${attributePrefix}PKCS12-Password`]: 'hunter2',
-    'venafi.cert-manager.io/custom-fields': '[]',
-  }
-  expect(sanitizeContext(context)).toEqual({
-    [kubeletKeys.podName]: 'web-0',
-    [`${attributePrefix}issuer-name`]: 'ca',
-    'venafi.cert-manager.io/custom-fields': '[]',
-  })
+test('another spelling is heard, with the advice to write the first one', () => {
+  const reader = readerOf({ 'keystore-pkcs12-enable': 'true', 'keystore-pkcs12-filename': '' })
+  expect(reader.text('pkcs12-enable')).toBe('true')
+  expect(reader.flag('pkcs12-enable')).toBe(true)
+  expect(reader.text('pkcs12-filename')).toBeUndefined()
+  expect(reader.problems).toEqual([])
+  expect(reader.warnings).toEqual([
+    {
+      attribute: 'csi.cert-manager.io/keystore-pkcs12-enable',
+      message: 'another spelling of csi.cert-manager.io/pkcs12-enable: better write that',
+    },
+  ])
 })
 
-test('what is stored of a context loses nothing else, and changes nothing', () => {
-  fc.assert(
-    fc.property(fc.dictionary(fc.string(), fc.string()), (context) => {
-      const stored = sanitizeContext({ ...context, [kubeletKeys.tokens]: 'secret' })
-      const kept = Object.entries(context).filter(([key]) => !/password/i.test(key))
-      expect(Object.entries(stored)).toEqual(kept)
-    }),
-  )
+test('both spellings may say the same, and must not say different things; neither is quoted', () => {
+  expect(readerOf({ 'pkcs12-password': 'hunter2', 'keystore-pkcs12-password': 'hunter2' }).problems).toEqual([])
+  const { problems } = readerOf({ 'pkcs12-password': 'hunter2', 'keystore-pkcs12-password': 'hunter3' })
+  expect(problems).toEqual([
+    {
+      attribute: 'csi.cert-manager.io/pkcs12-password',
+      message: 'differs from csi.cert-manager.io/keystore-pkcs12-password, which means the same: leave that one out',
+    },
+  ])
+})
+
+test('no alias is an attribute, and each stands for one', () => {
+  for (const [alias, name] of attributeAliases) {
+    expect(attributeNames).not.toContain(alias)
+    expect(attributeNames).toContain(name)
+  }
+})
+
+test.each([
+  ['0', 0],
+  ['+5', 5],
+  ['007', 7],
+  ['-1', undefined],
+  ['1.0', undefined],
+  ['1e3', undefined],
+  ['', undefined],
+  [' 1', undefined],
+  ['9'.repeat(16), undefined],
+])('%j as a whole number is %j', (text, number) => {
+  expect(wholeNumber(text)).toBe(number)
 })

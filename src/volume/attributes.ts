@@ -1,3 +1,5 @@
+import { DurationError, parseGoDuration } from '../runtime/go-duration.ts'
+
 /** The prefix of every attribute that a pod author sets, whatever name the driver itself runs under. */
 export const attributePrefix = 'csi.cert-manager.io/'
 
@@ -9,27 +11,80 @@ export const attributeNames = [
   'issuer-name',
   'issuer-kind',
   'issuer-group',
+  'literal-subject',
   'common-name',
+  'organizations',
+  'organizationalunits',
+  'countries',
+  'provinces',
+  'localities',
+  'streetaddresses',
+  'postalcodes',
+  'serialnumber',
   'dns-names',
   'ip-sans',
   'uri-sans',
+  'email-sans',
+  'other-names',
   'duration',
   'is-ca',
   'key-usages',
+  'encode-usages-in-request',
+  'name-constraints-critical',
+  'name-constraints-permitted-dns',
+  'name-constraints-permitted-ip',
+  'name-constraints-permitted-email',
+  'name-constraints-permitted-uri',
+  'name-constraints-excluded-dns',
+  'name-constraints-excluded-ip',
+  'name-constraints-excluded-email',
+  'name-constraints-excluded-uri',
+  'signature-algorithm',
   'key-algorithm',
   'key-size',
   'key-encoding',
+  'reuse-private-key',
   'certificate-file',
   'privatekey-file',
   'ca-file',
+  'credential-bundle-file',
+  'additional-output-formats',
+  'pkcs12-enable',
+  'pkcs12-filename',
+  'pkcs12-truststore-filename',
+  'pkcs12-password',
+  'pkcs12-profile',
+  'jks-enable',
+  'jks-filename',
+  'jks-truststore-filename',
+  'jks-password',
+  'jks-alias',
   'layout',
   'fs-group',
   'renew-before',
+  'renew-before-percentage',
   'disable-auto-renew',
-  'reuse-private-key',
 ] as const
 
 export type AttributeName = (typeof attributeNames)[number]
+
+/** Other spellings that documents promise, or that cert-manager's own field has, with the attribute that each stands for. */
+export const attributeAliases: ReadonlyMap<string, AttributeName> = new Map([
+  ['email-addresses', 'email-sans'],
+  ['keystore-pkcs12-enable', 'pkcs12-enable'],
+  ['keystore-pkcs12-filename', 'pkcs12-filename'],
+  ['keystore-pkcs12-password', 'pkcs12-password'],
+  ['keystore-pkcs12-profile', 'pkcs12-profile'],
+])
+
+const knownKeys: ReadonlySet<string> = new Set(
+  [...attributeNames, ...attributeAliases.keys()].map((name) => attributePrefix + name),
+)
+
+/** Whether a full key is that of an attribute, in either spelling. */
+export function isKnownKey(key: string): boolean {
+  return knownKeys.has(key)
+}
 
 /** The keys that the kubelet sets. */
 export const kubeletKeys = {
@@ -60,17 +115,36 @@ function note(notes: AttributeProblem[], attribute: string, message: string): vo
 /** Collects what is wrong while a volume's attributes are read, so that all of it comes in one answer. */
 export class AttributeReader {
   readonly #context: Readonly<Record<string, string>>
+  /** What was given under another spelling. */
+  readonly #aliased = new Map<AttributeName, string>()
   readonly problems: AttributeProblem[] = []
   readonly warnings: AttributeProblem[] = []
 
   constructor(context: Readonly<Record<string, string>>) {
     this.#context = context
+    for (const [alias, name] of attributeAliases) this.#readAlias(alias, name)
+  }
+
+  /** Neither text quotes a value: one of them may be a password. */
+  #readAlias(alias: string, name: AttributeName): void {
+    const value = this.#given(alias)
+    if (value === undefined) return
+    const named = this.#given(name)
+    if (named !== undefined && named !== value) {
+      this.problem(name, `differs from ${attributePrefix}${alias}, which means the same: leave that one out`)
+    } else {
+      this.warningOfKey(attributePrefix + alias, `another spelling of ${attributePrefix}${name}: better write that`)
+    }
+    this.#aliased.set(name, value)
+  }
+
+  #given(name: string): string | undefined {
+    return this.#context[attributePrefix + name] || undefined
   }
 
   /** The attribute's text; undefined where it is absent or empty, which is the same (as with the Go driver). */
   text(name: AttributeName): string | undefined {
-    const value = this.#context[attributePrefix + name]
-    return value === undefined || value === '' ? undefined : value
+    return this.#given(name) ?? this.#aliased.get(name)
   }
 
   /** Notes what is wrong with an attribute. */
@@ -101,6 +175,22 @@ export class AttributeReader {
     return true
   }
 
+  /** A duration in Go's grammar that is longer than 0, in milliseconds; undefined where absent or wrong. */
+  duration(name: AttributeName): number | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    try {
+      const duration = parseGoDuration(text)
+      if (duration > 0) return duration
+      this.problem(name, `invalid value ${JSON.stringify(text)}: must be longer than 0`)
+    } catch (error) {
+      if (!(error instanceof DurationError)) throw error
+      const form = 'must be a duration such as 720h or 1h30m'
+      this.problem(name, `invalid value ${JSON.stringify(text)}: ${form}: ${error.message}`)
+    }
+    return undefined
+  }
+
   /** One of a few words, in any case; `fallback` where absent or wrong. */
   choice<const Choice extends string, Fallback extends Choice | undefined>(
     name: AttributeName,
@@ -125,8 +215,7 @@ export class AttributeReader {
   }
 }
 
-/** The part of a volume context that may be stored: nothing that the kubelet or an author hands over in secret. */
-export function sanitizeContext(context: Readonly<Record<string, string>>): Record<string, string> {
-  const secret = (key: string): boolean => key === kubeletKeys.tokens || /password/i.test(key)
-  return Object.fromEntries(Object.entries(context).filter(([key]) => !secret(key)))
+/** A decimal number without a fraction, as Go's strconv.Atoi reads it but for a minus; undefined for any other text. */
+export function wholeNumber(text: string): number | undefined {
+  return /^\+?\d{1,15}$/.test(text) ? Number(text) : undefined
 }

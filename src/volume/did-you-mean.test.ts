@@ -19,7 +19,7 @@ test.each([
   expect(didYouMean(name, attributeNames)).toBe(meant)
 })
 
-test.each(['', 'x', 'tls', 'pkcs12-enable', 'literal-subject', 'serialnumber'])('%j is like no attribute', (name) => {
+test.each(['', 'x', 'tls', 'revision-limit', 'venafi-zone', 'passphrase'])('%j is like no attribute', (name) => {
   expect(didYouMean(name, attributeNames)).toBeUndefined()
 })
 

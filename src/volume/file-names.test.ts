@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { AttributeReader, attributePrefix } from './attributes.ts'
-import { fileNameProblem, readFileNames } from './file-names.ts'
+import { fileNameProblem, readFileNames, type WantedFiles } from './file-names.ts'
 
 test.each(['tls.crt', '.hidden', 'a..b', 'a.', 'bar/foo.crt', 'a/b/c/d', 'with space.crt', 'ключ.pem', '-rf'])(
   '%j is a file name',
@@ -60,11 +60,11 @@ test('a path is accepted only if it stays below the root and its parts are names
   )
 })
 
-function read(attributes: Readonly<Record<string, string>>) {
+function read(attributes: Readonly<Record<string, string>>, wanted?: WantedFiles) {
   const reader = new AttributeReader(
     Object.fromEntries(Object.entries(attributes).map(([name, value]) => [attributePrefix + name, value])),
   )
-  return { files: readFileNames(reader), problems: reader.problems }
+  return { files: readFileNames(reader, wanted), problems: reader.problems }
 }
 
 test('without attributes the files have their documented names', () => {
@@ -96,5 +96,81 @@ test('each file that is wrong is told', () => {
     'certificate-file',
     'privatekey-file',
     'ca-file',
+  ])
+})
+
+const both: WantedFiles = { pkcs12: true, jks: true }
+
+test('keystores and further formats have their documented names', () => {
+  const attributes = { 'additional-output-formats': 'CombinedPEM, der', 'credential-bundle-file': 'bundle.pem' }
+  expect(read(attributes, both)).toEqual({
+    files: {
+      certificate: 'tls.crt',
+      privateKey: 'tls.key',
+      ca: 'ca.crt',
+      pkcs12: { keystore: 'keystore.p12', truststore: 'truststore.p12' },
+      jks: { keystore: 'keystore.jks', truststore: 'truststore.jks' },
+      combinedPem: 'tls-combined.pem',
+      keyDer: 'key.der',
+      credentialBundle: 'bundle.pem',
+    },
+    problems: [],
+  })
+})
+
+test('keystores take other names, also under the other spelling', () => {
+  const attributes = {
+    'keystore-pkcs12-filename': 'a/b.p12',
+    'pkcs12-truststore-filename': 'a/t.p12',
+    'jks-filename': 'j',
+    'jks-truststore-filename': 'jt',
+  }
+  expect(read(attributes, both).files).toMatchObject({
+    pkcs12: { keystore: 'a/b.p12', truststore: 'a/t.p12' },
+    jks: { keystore: 'j', truststore: 'jt' },
+  })
+})
+
+test('the names of files that nobody asks for clash with none', () => {
+  expect(read({ 'certificate-file': 'keystore.p12', 'pkcs12-filename': '/x' }).problems).toEqual([])
+})
+
+test.each([
+  [{ 'pkcs12-filename': 'tls.crt' }, 'pkcs12-filename', '"tls.crt": clashes with certificate-file'],
+  [{ 'certificate-file': 'keystore.p12' }, 'pkcs12-filename', '"keystore.p12": clashes with certificate-file'],
+  [
+    { 'pkcs12-truststore-filename': 'keystore.p12' },
+    'pkcs12-truststore-filename',
+    '"keystore.p12": clashes with pkcs12-filename',
+  ],
+  [
+    { 'jks-filename': 'truststore.p12/a' },
+    'jks-filename',
+    '"truststore.p12/a": clashes with pkcs12-truststore-filename',
+  ],
+  [
+    { 'jks-truststore-filename': '../a' },
+    'jks-truststore-filename',
+    '"../a": must not have a part that starts with ".."',
+  ],
+  [
+    { 'ca-file': 'key.der', 'additional-output-formats': 'DER' },
+    'additional-output-formats',
+    '"key.der": clashes with ca-file',
+  ],
+  [{ 'credential-bundle-file': 'tls.key' }, 'credential-bundle-file', '"tls.key": clashes with privatekey-file'],
+  [{ 'credential-bundle-file': 'a/' }, 'credential-bundle-file', '"a/": must not have an empty part'],
+])('%j is refused where keystores are wanted', (attributes, attribute, message) => {
+  expect(read(attributes, both).problems).toEqual([
+    { attribute: attributePrefix + attribute, message: `invalid value ${message}` },
+  ])
+})
+
+test('an output format that there is not is refused with those there are', () => {
+  expect(read({ 'additional-output-formats': 'DER,PFX' }).problems).toEqual([
+    {
+      attribute: `${attributePrefix}additional-output-formats`,
+      message: 'unsupported value "PFX": supported values are "CombinedPEM", "DER"',
+    },
   ])
 })

@@ -5,7 +5,31 @@ export interface FileNames {
   readonly certificate: string
   readonly privateKey: string
   readonly ca: string
+  readonly pkcs12?: KeystoreFiles
+  readonly jks?: KeystoreFiles
+  /** Key, then chain. */
+  readonly combinedPem?: string
+  /** The key as DER. */
+  readonly keyDer?: string
+  /** The key as PKCS#8, then the chain, as a KEP-4317 credential bundle. */
+  readonly credentialBundle?: string
 }
+
+/** Where a keystore and its truststore go. */
+export interface KeystoreFiles {
+  readonly keystore: string
+  /** Written where the issuer gave a CA. */
+  readonly truststore: string
+}
+
+/** Which files a volume has beside its three PEM files. */
+export interface WantedFiles {
+  readonly pkcs12: boolean
+  readonly jks: boolean
+}
+
+/** cert-manager's additional output formats, with the names of their files there. */
+const outputFormats = { CombinedPEM: 'tls-combined.pem', DER: 'key.der' } as const
 
 /** The longest name of one file or folder on Linux, in bytes (NAME_MAX). */
 const longestSegment = 255
@@ -32,10 +56,9 @@ export function fileNameProblem(path: string): string | undefined {
  * Reads the file attributes. Nested names (`bar/foo.crt`) are allowed, as the first csi-driver had them; two files must not share
  * a name, nor may one be a folder of another.
  */
-export function readFileNames(reader: AttributeReader): FileNames {
+export function readFileNames(reader: AttributeReader, wanted: WantedFiles = { pkcs12: false, jks: false }): FileNames {
   const named: { readonly attribute: AttributeName; readonly path: string }[] = []
-  const read = (attribute: AttributeName, fallback: string): string => {
-    const path = reader.text(attribute) ?? fallback
+  const claim = (attribute: AttributeName, path: string): string => {
     const problem = fileNameProblem(path)
     if (problem !== undefined) reader.problem(attribute, `invalid value ${JSON.stringify(path)}: ${problem}`)
     const clash = named.find(
@@ -47,9 +70,46 @@ export function readFileNames(reader: AttributeReader): FileNames {
     named.push({ attribute, path })
     return path
   }
-  return {
+  const read = (attribute: AttributeName, fallback: string): string =>
+    claim(attribute, reader.text(attribute) ?? fallback)
+  const standard = {
     certificate: read('certificate-file', 'tls.crt'),
     privateKey: read('privatekey-file', 'tls.key'),
     ca: read('ca-file', 'ca.crt'),
   }
+  const formats = readOutputFormats(reader)
+  const bundle = reader.text('credential-bundle-file')
+  return {
+    ...standard,
+    ...(wanted.pkcs12 && {
+      pkcs12: {
+        keystore: read('pkcs12-filename', 'keystore.p12'),
+        truststore: read('pkcs12-truststore-filename', 'truststore.p12'),
+      },
+    }),
+    ...(wanted.jks && {
+      jks: {
+        keystore: read('jks-filename', 'keystore.jks'),
+        truststore: read('jks-truststore-filename', 'truststore.jks'),
+      },
+    }),
+    ...(formats.has('CombinedPEM') && {
+      combinedPem: claim('additional-output-formats', outputFormats.CombinedPEM),
+    }),
+    ...(formats.has('DER') && { keyDer: claim('additional-output-formats', outputFormats.DER) }),
+    ...(bundle !== undefined && { credentialBundle: claim('credential-bundle-file', bundle) }),
+  }
+}
+
+function readOutputFormats(reader: AttributeReader): ReadonlySet<keyof typeof outputFormats> {
+  const formats = new Set<keyof typeof outputFormats>()
+  for (const item of reader.list('additional-output-formats')) {
+    const format = (['CombinedPEM', 'DER'] as const).find((known) => known.toLowerCase() === item.toLowerCase())
+    if (format !== undefined) formats.add(format)
+    else {
+      const message = `unsupported value ${JSON.stringify(item)}: supported values are "CombinedPEM", "DER"`
+      reader.problem('additional-output-formats', message)
+    }
+  }
+  return formats
 }

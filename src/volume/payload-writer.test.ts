@@ -111,7 +111,8 @@ function contentsOf(directory: string, prefix = ''): Record<string, string> {
 }
 
 function expected({ files, links }: Payload): Record<string, string> {
-  return { ...Object.fromEntries(files), ...Object.fromEntries([...links].map(([link, path]) => [link, `-> ${path}`])) }
+  const texts = [...files].map(([path, content]) => [path, Buffer.from(content).toString('utf8')] as const)
+  return { ...Object.fromEntries(texts), ...Object.fromEntries([...links].map(([link, path]) => [link, `-> ${path}`])) }
 }
 
 /** What a pod sees through `..data`; undefined before there is any. */
@@ -133,6 +134,12 @@ function exactly(payload: Payload): ReturnType<typeof look> {
 }
 
 describe('writing a payload', () => {
+  test('writes bytes as they are', async () => {
+    const bytes = Uint8Array.of(0, 255, 254, 128, 10)
+    await writePayload(root, { files: new Map([['key.der', bytes]]), links: new Map() }, undefined)
+    expect([...readFileSync(join(root, 'key.der'))]).toEqual([...bytes])
+  })
+
   test('shows each file under its name, and replaces all of them', async () => {
     await writePayload(root, first, undefined)
     expect(look()).toEqual(exactly(first))

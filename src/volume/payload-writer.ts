@@ -76,7 +76,7 @@ async function makeParents(folder: string, path: string, group: number | undefin
   }
 }
 
-async function writeWhole(path: string, content: string, group: number | undefined): Promise<void> {
+async function writeWhole(path: string, content: string | Uint8Array, group: number | undefined): Promise<void> {
   const file = await open(path, 'wx', 0o400)
   try {
     await file.writeFile(content)

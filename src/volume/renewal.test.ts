@@ -1,9 +1,14 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { renewalSpread, renewalTime } from './renewal.ts'
+import { type RenewalLead, renewalSpread, renewalTime } from './renewal.ts'
 
 const hour = 3600_000
 const notBefore = Date.UTC(2026, 0, 1)
+
+function timeLead(milliseconds: number | undefined): RenewalLead | undefined {
+  return milliseconds === undefined ? undefined : { is: 'time', milliseconds }
+}
+
 const certificate = { notBefore, notAfter: notBefore + 30 * hour }
 
 test.each([
@@ -21,7 +26,20 @@ test.each([
 ])(
   'a certificate of 30 hours, renewed %j ms before its end with spread %j, is renewed after %j hours',
   (before, spread, hours) => {
-    expect(renewalTime(certificate, before, spread)).toBeCloseTo(notBefore + hours * hour, 3)
+    expect(renewalTime(certificate, timeLead(before), spread)).toBeCloseTo(notBefore + hours * hour, 3)
+  },
+)
+
+test.each([
+  [25, 0, 22.5],
+  [25, 1, 21.75],
+  [99, 0, 0.3],
+  [1, 0, 29.7],
+])(
+  'a certificate of 30 hours with %d %% of its life left and spread %d is renewed after %d hours',
+  (percent, spread, hours) => {
+    const time = renewalTime(certificate, { is: 'share', percent }, spread)
+    expect(time).toBeCloseTo(notBefore + hours * hour, 3)
   },
 )
 
@@ -33,7 +51,7 @@ test('it is never before the certificate begins nor after it ends, so a fresh on
     fc.property(lifetimes, fc.double({ min: 0.001, max: 1.5, noNaN: true }), spreads, (lifetime, share, spread) => {
       const fresh = { notBefore, notAfter: notBefore + lifetime }
       for (const before of [undefined, lifetime * share]) {
-        const time = renewalTime(fresh, before, spread)
+        const time = renewalTime(fresh, timeLead(before), spread)
         expect(time).toBeGreaterThan(notBefore)
         expect(time).toBeLessThan(fresh.notAfter)
       }
@@ -46,7 +64,7 @@ test('it is at the documented time or up to a tenth of the lead before it', () =
     fc.property(lifetimes, fc.double({ min: 0.001, max: 0.999, noNaN: true }), spreads, (lifetime, share, spread) => {
       const before = lifetime * share
       const documented = notBefore + lifetime - before
-      const time = renewalTime({ notBefore, notAfter: notBefore + lifetime }, before, spread)
+      const time = renewalTime({ notBefore, notAfter: notBefore + lifetime }, timeLead(before), spread)
       expect(time).toBeLessThanOrEqual(documented)
       expect(time).toBeGreaterThanOrEqual(documented - before / 10)
     }),

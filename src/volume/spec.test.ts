@@ -47,13 +47,16 @@ test('a volume that names only its issuer has the documented defaults', () => {
       serviceAccount: 'web',
     },
     issuer: { name: 'ca', kind: 'Issuer', group: 'cert-manager.io' },
+    subject: [],
     commonName: undefined,
     names: { dns: [], ip: [], uri: [], email: [] },
     duration: 720 * 3600_000,
     isCA: false,
     usages: ['digital signature', 'key encipherment'],
+    request: { signatureAlgorithm: undefined, encodeUsages: false, nameConstraints: undefined },
     key: { spec: { algorithm: 'RSA', size: 2048 }, encoding: 'PKCS1', reuse: false },
     files: { certificate: 'tls.crt', privateKey: 'tls.key', ca: 'ca.crt' },
+    keystores: { pkcs12: undefined, jks: undefined },
     legacyLinks: false,
     fsGroup: undefined,
     renewal: { automatic: true, before: undefined },
@@ -122,8 +125,53 @@ test('every attribute is heard', () => {
     files: { certificate: 'bar/foo.crt', privateKey: 'bar/foo.key', ca: 'ca.pem' },
     legacyLinks: true,
     fsGroup: 2000,
-    renewal: { automatic: false, before: 600_000 },
+    renewal: { automatic: false, before: { is: 'time', milliseconds: 600_000 } },
   })
+})
+
+test('the attributes of cert-manager’s Certificate are heard', () => {
+  const spec = parse({
+    'literal-subject': 'CN=$POD_NAME,O=Acme',
+    'email-sans': 'web@example.com',
+    'other-names': '1.2.3=web',
+    'is-ca': 'true',
+    'name-constraints-permitted-dns': 'example.com',
+    'signature-algorithm': 'SHA512WithRSA',
+    'encode-usages-in-request': 'true',
+    'renew-before-percentage': '25',
+    'pkcs12-enable': 'true',
+    'pkcs12-password': 'p',
+    'jks-enable': 'true',
+    'jks-password': 'p',
+    'additional-output-formats': 'CombinedPEM,DER',
+    'credential-bundle-file': 'bundle.pem',
+  })
+  expect(spec).toMatchObject({
+    subject: [[{ type: 'O', value: 'Acme' }], [{ type: 'CN', value: 'web-0' }]],
+    commonName: 'web-0',
+    names: { email: ['web@example.com'], otherNames: [{ oid: '1.2.3', utf8Value: 'web' }] },
+    request: {
+      signatureAlgorithm: 'SHA512WithRSA',
+      encodeUsages: true,
+      nameConstraints: { critical: false, permitted: { dnsDomains: ['example.com'] } },
+    },
+    renewal: { before: { is: 'share', percent: 25 } },
+    keystores: { pkcs12: { profile: 'LegacyRC2' }, jks: { alias: 'certificate' } },
+    files: {
+      pkcs12: { keystore: 'keystore.p12', truststore: 'truststore.p12' },
+      jks: { keystore: 'keystore.jks', truststore: 'truststore.jks' },
+      combinedPem: 'tls-combined.pem',
+      keyDer: 'key.der',
+      credentialBundle: 'bundle.pem',
+    },
+  })
+})
+
+test('the node’s name is a variable where the node is known', () => {
+  const attributes = { 'dns-names': '$POD_NAME.$NODE_NAME', 'common-name': '$NODE_NAME' }
+  const spec = parse(attributes, { ...standardDefaults, nodeName: 'node-1' })
+  expect(spec).toMatchObject({ names: { dns: ['web-0.node-1'] }, commonName: 'node-1' })
+  expect(problemsOf(attributes)).toHaveLength(2)
 })
 
 test('the administrator decides what a volume leaves open', () => {
@@ -141,6 +189,15 @@ test('all that is wrong comes in one answer', () => {
     [`${attributePrefix}fs-group`]: '0',
     [`${attributePrefix}ca-file`]: '/ca.crt',
     [`${attributePrefix}layout`]: 'old',
+    [`${attributePrefix}organizations`]: '"',
+    [`${attributePrefix}email-sans`]: 'web',
+    [`${attributePrefix}other-names`]: 'web',
+    [`${attributePrefix}signature-algorithm`]: 'MD5',
+    [`${attributePrefix}name-constraints-excluded-ip`]: '10.0.0.1',
+    [`${attributePrefix}renew-before-percentage`]: '100',
+    [`${attributePrefix}additional-output-formats`]: 'PFX',
+    [`${attributePrefix}pkcs12-enable`]: 'true',
+    [`${attributePrefix}jks-filename`]: 'a',
   })
   expect(result).toMatchObject({ ok: false })
   const attributes = result.ok ? [] : result.problems.map(({ attribute }) => attribute)
@@ -151,6 +208,12 @@ test('all that is wrong comes in one answer', () => {
       kubeletKeys.podNamespace,
       kubeletKeys.podUid,
       ...['issuer-name', 'duration', 'key-algorithm', 'is-ca', 'fs-group', 'ca-file', 'layout'].map(
+        (name) => attributePrefix + name,
+      ),
+      ...['organizations', 'email-sans', 'other-names', 'signature-algorithm', 'name-constraints-excluded-ip'].map(
+        (name) => attributePrefix + name,
+      ),
+      ...['renew-before-percentage', 'additional-output-formats', 'pkcs12-password', 'jks-filename'].map(
         (name) => attributePrefix + name,
       ),
     ].sort(),
@@ -214,7 +277,7 @@ test('an undefined variable is one error that says what was meant', () => {
 test('a list is split before its variables are replaced, so no value can add a name', () => {
   const context = { ...contextOf({ 'dns-names': '$POD_NAME.x,y' }), [kubeletKeys.podName]: 'a,evil' }
   const result = parseVolumeSpec(context)
-  expect(result.ok && result.spec.names.dns).toEqual(['a,evil.x', 'y'])
+  expect(result.ok && result.spec.names.dns).toEqual(['a-evil.x', 'y'])
 })
 
 test.each([

@@ -1,10 +1,12 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { IssuanceRequest, RequestHandle } from '../issuer/issuer.ts'
 import { encodePrivateKey, generateKeySync } from '../x509/key.ts'
-import { kubeletKeys, sanitizeContext } from './attributes.ts'
+import { kubeletKeys } from './attributes.ts'
+import { sanitizeContext } from './passwords.ts'
 import { type Pending, StoreError, type VolumeRecord, VolumeStore } from './store.ts'
 
 let folder: string
@@ -189,6 +191,42 @@ describe('a request on its way', () => {
     await store.clearPending()
     expect(await readdir(join(store.directory, 'pending'))).toEqual([])
   })
+})
+
+describe('the passwords of a volume', () => {
+  const passwords = { 'csi.cert-manager.io/pkcs12-password': 'pässword', 'csi.cert-manager.io/jks-password': 'b' }
+
+  test('come back as they were written, and are for their owner only', async () => {
+    expect(await store.readPasswords()).toEqual({})
+    await store.writePasswords(passwords)
+    expect(await store.readPasswords()).toEqual(passwords)
+    expect(await modeOf(pendingFile('passwords.json'))).toBe('600')
+  })
+
+  test('make no file where there are none', async () => {
+    await store.writePasswords({})
+    expect(await readdir(join(store.directory, 'pending'))).toEqual([])
+  })
+
+  test('stay when a request is over, and go with the volume', async () => {
+    await store.writePasswords(passwords)
+    await store.writePending(pending)
+    await store.clearPending()
+    expect(await store.readPasswords()).toEqual(passwords)
+    await store.wipe()
+    expect(await readdir(store.directory)).toEqual([])
+  })
+
+  test.each(['{"a": hunter2', '[["hunter2"]]', 'hunter2', '{"a":{"b":"hunter2"}}'])(
+    'that are damaged cannot be read, and no error quotes them',
+    async (text) => {
+      await writeFile(pendingFile('passwords.json'), text)
+      const error: unknown = await store.readPasswords().catch((reason: unknown) => reason)
+      expect(error).toBeInstanceOf(StoreError)
+      expect(inspect(error, { depth: null, showHidden: true })).toContain(pendingFile('passwords.json'))
+      expect(inspect(error, { depth: null, showHidden: true })).not.toContain('hunter2')
+    },
+  )
 })
 
 describe('the end of a volume', () => {

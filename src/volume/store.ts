@@ -5,6 +5,7 @@ import * as v from 'valibot'
 import type { IssuanceRequest, RequestHandle } from '../issuer/issuer.ts'
 import { decodePrivateKey, encodePrivateKey } from '../x509/key.ts'
 import { keyUsages } from '../x509/key-usage.ts'
+import type { Passwords } from './passwords.ts'
 import { replaceFile, wipe } from './payload-writer.ts'
 
 const texts = v.record(v.string(), v.string())
@@ -74,12 +75,14 @@ export class VolumeStore {
   readonly data: string
   readonly #state: string
   readonly #pending: string
+  readonly #passwords: string
 
   constructor(directory: string) {
     this.directory = directory
     this.data = join(directory, 'data')
     this.#state = join(directory, 'state.json')
     this.#pending = join(directory, 'pending')
+    this.#passwords = join(this.#pending, 'passwords.json')
   }
 
   /** Makes the folders of a fresh volume. */
@@ -126,6 +129,28 @@ export class VolumeStore {
   async clearPending(): Promise<void> {
     await rm(join(this.#pending, 'request.json'), { force: true })
     await wipe(join(this.#pending, 'key.pem'))
+  }
+
+  /**
+   * Keeps a volume's keystore passwords, by the keys of their attributes: every renewal needs them, and they come only with the first
+   * publish. Without any, nothing is written.
+   */
+  async writePasswords(passwords: Passwords): Promise<void> {
+    if (Object.keys(passwords).length > 0) await replaceFile(this.#passwords, JSON.stringify(passwords))
+  }
+
+  /**
+   * @returns empty where there are none
+   * @throws {StoreError} where the file cannot be read; it never quotes it
+   */
+  async readPasswords(): Promise<Passwords> {
+    try {
+      return (await readJson(this.#passwords, texts)) ?? {}
+    } catch (error) {
+      // The cause would quote what is in the file.
+      if (error instanceof StoreError) throw new StoreError(error.message)
+      throw error
+    }
   }
 
   /** Overwrites and removes everything. */

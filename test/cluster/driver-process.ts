@@ -77,8 +77,12 @@ export class DriverProcess {
     return this.#log
   }
 
-  /** Starts it again after {@link stop} or {@link kill9} and resolves once the kubelet has registered it. */
-  async start(): Promise<void> {
+  /**
+   * Starts it again after it has ended and resolves once the kubelet has registered it.
+   *
+   * @param environment - more variables for this start
+   */
+  async start(environment: Readonly<Record<string, string>> = {}): Promise<void> {
     const { node } = this.#cluster
     const flags = {
       'node-id': node.name,
@@ -97,7 +101,7 @@ export class DriverProcess {
     const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       // What this process was given for itself, such as NODE_OPTIONS, is not the driver's.
-      env: { PATH: process.env['PATH'] },
+      env: { PATH: process.env['PATH'], ...environment },
       detached: true,
     })
     this.#child = child
@@ -136,6 +140,12 @@ export class DriverProcess {
   /** Ends it without giving it a chance, and waits for that. */
   async kill9(): Promise<void> {
     await this.#end('SIGKILL')
+  }
+
+  /** Waits until it has ended by itself. */
+  async ended(): Promise<void> {
+    const child = this.#child
+    if (child && this.#runs()) await once(child, 'close', { signal: AbortSignal.timeout(60_000) })
   }
 
   #runs(): boolean {

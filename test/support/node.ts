@@ -25,6 +25,8 @@ export interface TestVolume {
   readonly target: string
   readonly podFolder: string
   readonly context: Readonly<Record<string, string>>
+  /** What a Secret behind nodePublishSecretRef holds. */
+  readonly secrets?: Readonly<Record<string, string>>
 }
 
 /** A driver on a socket of its own, with a kubelet's folders, and no mounts. */
@@ -131,6 +133,7 @@ export class TestNode {
         targetPath: volume.target,
         volumeCapability: { accessType: { case: 'mount', value: {} }, accessMode: { mode: 1 } },
         volumeContext: volume.context,
+        secrets: { ...volume.secrets },
         readonly: true,
       },
       timeout,
