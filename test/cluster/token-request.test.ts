@@ -80,6 +80,8 @@ test('a CSIDriver object that asks for no tokens is told, and once it does pods 
     serviceAccountTokenInSecrets: true,
   })
   await kubectl(controlPlane, ['wait', 'pod', 'waiting', '-n', allowed, '--for=condition=Ready', '--timeout=150s'])
+  const { leaf, key } = await readMountedCertificate(controlPlane, pod, '/tls')
+  expect(leaf.checkPrivateKey(key)).toBe(true)
   await deletePod(controlPlane, pod)
 })
 
@@ -88,8 +90,10 @@ test("a request is made by the pod's service account, with a token from CSI secr
   const { leaf } = await readMountedCertificate(controlPlane, pod, '/tls')
   expect(leaf.subjectAltName).toBe(`DNS:in-its-name.${allowed}.svc.cluster.local`)
   const usernames = await kubectl(controlPlane, [
-    ...['get', 'certificaterequests', '-n', allowed],
-    ...['-o', 'jsonpath={.items[*].spec.username}'],
+    'get',
+    'certificaterequests',
+    `--namespace=${allowed}`,
+    '--output=jsonpath={.items[*].spec.username}',
   ])
   expect(new Set(usernames.trim().split(' '))).toEqual(new Set([`system:serviceaccount:${allowed}:default`]))
   // Every token of a service account is a JWT, whose header begins with this in base64.

@@ -1,0 +1,74 @@
+import { availableParallelism } from 'node:os'
+import { figure, timesFloor } from '../figure.ts'
+import type { Ground } from '../ground.ts'
+import type { KeyAlgorithm } from '../requester.ts'
+import type { Row, RowOptions } from '../row.ts'
+
+const usualRepeat = 5
+const warmUps = 1
+const count = 100
+
+interface Bursts {
+  /** Milliseconds until the last answer. */
+  readonly volumes: readonly number[]
+  /** Milliseconds until the last certificate of as many requests. */
+  readonly requests: readonly number[]
+  /** Milliseconds until the last of as many RSA keys; empty for other kinds. */
+  readonly keys: readonly number[]
+}
+
+export const manyVolumesP256: Row = {
+  name: 'burst-p256',
+  summary: `${count} volumes at once with P-256 keys: the last one`,
+  isDefault: true,
+  async run(ground, options) {
+    const { volumes, requests } = await measure(ground, options, 'ECDSA')
+    const title = `${count} volumes at once, P-256, the last one`
+    return [figure({ title, unit: 'ms', samples: volumes, floor: requests, target: timesFloor(1.6) })]
+  },
+}
+
+export const manyVolumesRsa: Row = {
+  name: 'burst-rsa',
+  summary: `${count} volumes at once with RSA-2048 keys: the last one, against making as many keys on all cores`,
+  isDefault: true,
+  async run(ground, options) {
+    const { volumes, requests, keys } = await measure(ground, options, 'RSA')
+    const title = `${count} volumes at once, RSA-2048, the last one`
+    const target = { text: '≤ floor + 1 s', reached: (value: number, floor: number) => value <= floor + 1000 }
+    return [
+      figure({ title, unit: 'ms', samples: volumes, floor: keys, target }),
+      figure({ title: `${count} requests at once, RSA-2048, without any driver`, unit: 'ms', samples: requests }),
+    ]
+  },
+}
+
+async function measure(
+  ground: Ground,
+  { repeat = usualRepeat, say }: RowOptions,
+  algorithm: KeyAlgorithm,
+): Promise<Bursts> {
+  await using driver = await ground.startDriver()
+  const pods = await ground.pods(count)
+  const [volumes, requests, keys]: [number[], number[], number[]] = [[], [], []]
+  const measureVolumes = async (): Promise<void> => {
+    const burst = await ground.volumes(count, algorithm)
+    volumes.push(Math.max(...(await ground.publish(burst))))
+    await ground.unpublish(burst)
+  }
+  const measureRequests = async (): Promise<void> => {
+    requests.push(Math.max(...(await ground.requester.call('request', pods, algorithm))))
+  }
+  const measureKeys = async (): Promise<void> => {
+    keys.push(await ground.requester.call('makeKeys', count, availableParallelism()))
+  }
+  const turns = [measureRequests, measureVolumes, ...(algorithm === 'RSA' ? [measureKeys] : [])]
+  for (let run = 0; run < warmUps + repeat; run++) {
+    for (const turn of run % 2 === 0 ? turns : turns.toReversed()) {
+      await driver.quiet()
+      await turn()
+    }
+    say(`${run + 1} of ${warmUps + repeat}`)
+  }
+  return { volumes: volumes.slice(warmUps), requests: requests.slice(warmUps), keys: keys.slice(warmUps) }
+}

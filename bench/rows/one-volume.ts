@@ -1,0 +1,94 @@
+import type { BenchDriver } from '../driver.ts'
+import { figure, timesFloor } from '../figure.ts'
+import type { Ground } from '../ground.ts'
+import type { KeyAlgorithm } from '../requester.ts'
+import type { Row, RowOptions } from '../row.ts'
+import { percentile } from '../statistics.ts'
+
+const usualRepeat = 30
+/** Measurements that do not count: code is compiled, connections are made. */
+const warmUps = 5
+/** More keys than a pool should hold on a node. */
+const drainingVolumes = 40
+
+interface Pairs {
+  /** Milliseconds. */
+  readonly volume: readonly number[]
+  readonly floor: readonly number[]
+}
+
+export const oneVolumeP256: Row = {
+  name: 'p256',
+  summary: 'one volume with a P-256 key: from NodePublishVolume to its answer',
+  isDefault: true,
+  async run(ground, options) {
+    const { volume, floor } = await measure(ground, options, 'ECDSA', (driver) => driver.quiet())
+    const target = timesFloor(1.5)
+    const p95 = (samples: readonly number[]): number => percentile(samples, 95)
+    return [
+      figure({ title: 'one volume, P-256, median', unit: 'ms', samples: volume, floor, target }),
+      figure({ title: 'one volume, P-256, p95', unit: 'ms', samples: volume, floor, target, by: p95 }),
+    ]
+  },
+}
+
+export const oneVolumeRsa: Row = {
+  name: 'rsa',
+  summary: 'one volume with an RSA-2048 key, the driver having had time to make keys ahead',
+  isDefault: true,
+  async run(ground, options) {
+    const { volume, floor } = await measure(ground, options, 'RSA', (driver) => driver.quiet())
+    return [figure({ title: 'one volume, RSA-2048', unit: 'ms', samples: volume, floor, target: timesFloor(1.6) })]
+  },
+}
+
+export const oneVolumeRsaEmpty: Row = {
+  name: 'rsa-empty',
+  summary: 'one volume with an RSA-2048 key, right after so many that no key is left; the floor includes making one',
+  isDefault: true,
+  async run(ground, options) {
+    const drain = async (): Promise<() => Promise<void>> => {
+      const volumes = await ground.volumes(drainingVolumes, 'RSA')
+      await ground.kubelet.call('publish', volumes)
+      return () => ground.unpublish(volumes)
+    }
+    const { volume, floor } = await measure(ground, options, 'RSA', drain)
+    const keys: number[] = []
+    for (const _ of floor) keys.push(await ground.requester.call('makeKeys', 1, 1))
+    const withKey = floor.map((latency, index) => latency + (keys[index] ?? 0))
+    return [figure({ title: 'one volume, RSA-2048, no key left', unit: 'ms', samples: volume, floor: withKey })]
+  },
+}
+
+/**
+ * Measures floor and volume in turns, the other one first each time.
+ *
+ * @param prepare - runs before each volume; what it gives is run after it
+ */
+async function measure(
+  ground: Ground,
+  { repeat = usualRepeat, say }: RowOptions,
+  algorithm: KeyAlgorithm,
+  prepare: (driver: BenchDriver) => Promise<(() => Promise<void>) | void>,
+): Promise<Pairs> {
+  await using driver = await ground.startDriver()
+  const pods = await ground.pods(1)
+  const [volume, floor]: [number[], number[]] = [[], []]
+  const measureFloor = async (): Promise<void> => {
+    await driver.quiet()
+    floor.push(...(await ground.requester.call('request', pods, algorithm)))
+  }
+  const measureVolume = async (): Promise<void> => {
+    const volumes = await ground.volumes(1, algorithm)
+    const tidy = await prepare(driver)
+    volume.push(...(await ground.publish(volumes)))
+    await ground.unpublish(volumes)
+    await tidy?.()
+  }
+  for (let run = 0; run < warmUps + repeat; run++) {
+    const turns = [measureFloor, measureVolume]
+    for (const turn of run % 2 === 0 ? turns : turns.reverse()) await turn()
+    if ((run + 1) % 10 === 0) say(`${run + 1} of ${warmUps + repeat}`)
+  }
+  return { volume: volume.slice(warmUps), floor: floor.slice(warmUps) }
+}
