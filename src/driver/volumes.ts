@@ -5,6 +5,7 @@ import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
 import type { Timer } from '../runtime/clock.ts'
 import { KeyedMutex } from '../runtime/mutex.ts'
 import { readFormerVolume } from './adoption.ts'
+import { Denials } from './denials.ts'
 import { type Passwords, passwordsIn, sanitizeContext, withPasswords } from '../volume/passwords.ts'
 import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
 import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
@@ -14,12 +15,10 @@ import {
   NoSuchVolumeError,
   NotReadyError,
   OtherTargetError,
-  RefusedError,
 } from './errors.ts'
 import type { NodeGetVolumeStatsResponse } from '../gen/csi/v1/csi_pb.ts'
 import { volumeStats } from './volume-stats.ts'
 import { noTokens, type PodTokens } from './pod-tokens.ts'
-import { refusalDelay } from './retry.ts'
 import { Volume, type VolumeSurroundings } from './volume.ts'
 import type { VolumeReport } from './volume-report.ts'
 
@@ -54,17 +53,6 @@ export interface VolumesOptions extends Omit<VolumeSurroundings, 'onRefused' | '
   readonly obstacle: () => string | undefined
 }
 
-/** What is remembered of a request that was refused before its volume showed anything. Nothing else of the volume is left. */
-interface Denial {
-  readonly text: string
-  readonly attempts: number
-  readonly nextAttempt: number
-  readonly issuer: IssuerReference
-  readonly handle: RequestHandle | undefined
-}
-
-/** How many denials are remembered; the oldest go first. */
-const mostDenials = 1000
 /** The longest sleep of the renewal timer: it compares the wall clock at least this often, so that a suspend delays nothing for long. */
 const longestSleep = 3600_000
 const volumeIdForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
@@ -74,7 +62,7 @@ export class Volumes {
   readonly #options: VolumesOptions
   readonly #around: VolumeSurroundings
   readonly #volumes = new Map<string, Volume>()
-  readonly #denials = new Map<string, Denial>()
+  readonly #denials: Denials
   /** Volumes of the former driver, by id: they stay in the folder that their pods see. */
   readonly #former = new Map<string, VolumeStore>()
   readonly #serial = new KeyedMutex()
@@ -84,6 +72,7 @@ export class Volumes {
 
   constructor(options: VolumesOptions) {
     this.#options = options
+    this.#denials = new Denials(options.clock, ({ issuer, handle }) => this.#forget(issuer, handle))
     this.#around = {
       ...options,
       onRefused: (volume, error) => void this.#abandon(volume, error),
@@ -124,7 +113,7 @@ export class Volumes {
   /** Whether somebody here still needs a request, which the issuer then must keep. */
   isNeeded(volumeId: string, requestId: string): boolean {
     const volume = this.#volumes.get(volumeId)
-    return volume === undefined ? this.#denials.get(volumeId)?.handle?.id === requestId : volume.isNeeded(requestId)
+    return volume === undefined ? this.#denials.holds(volumeId, requestId) : volume.isNeeded(requestId)
   }
 
   /**
@@ -183,7 +172,7 @@ export class Volumes {
       this.#former.delete(volumeId)
       this.#count()
       if (volume !== undefined) for (const handle of handles) this.#forget(volume.spec.issuer, handle)
-      this.#forgetDenial(volumeId)
+      this.#denials.forget(volumeId)
     })
   }
 
@@ -201,7 +190,7 @@ export class Volumes {
     const known = this.#volumes.get(call.volumeId)
     if (known !== undefined) return known
     if (this.#closed) throw new NotReadyError('the driver is stopping')
-    this.#refuseEarly(call.volumeId)
+    this.#denials.check(call.volumeId)
     const context = withPasswords(call.context, call.passwords)
     const parsed = parseVolumeSpec(context, this.#options.defaults)
     if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
@@ -338,16 +327,9 @@ export class Volumes {
 
   /** A first certificate was refused for good: nothing of the volume is left but the memory of the denial. */
   async #abandon(volume: Volume, error: IssuanceError): Promise<void> {
-    const { clock, log } = this.#options
-    const attempts = (this.#denials.get(volume.id)?.attempts ?? 0) + 1
-    const nextAttempt = clock.now() + refusalDelay(attempts)
-    const { refused: handle } = volume
-    this.#denials.delete(volume.id)
-    this.#denials.set(volume.id, { text: error.message, attempts, nextAttempt, issuer: volume.spec.issuer, handle })
-    for (const oldest of this.#denials.keys()) {
-      if (this.#denials.size <= mostDenials) break
-      this.#denials.delete(oldest)
-    }
+    const { log } = this.#options
+    const { refused: handle, spec } = volume
+    this.#denials.remember(volume.id, error.message, handle && { issuer: spec.issuer, handle })
     await this.#serial.run(volume.id, async () => {
       if (this.#volumes.get(volume.id) !== volume) return
       try {
@@ -360,24 +342,6 @@ export class Volumes {
         volume.end(new NotReadyError(error.message, { cause: failure }))
       }
     })
-  }
-
-  #refuseEarly(volumeId: string): void {
-    const denial = this.#denials.get(volumeId)
-    if (denial === undefined) return
-    if (denial.nextAttempt <= this.#options.clock.now()) {
-      if (denial.handle !== undefined) this.#forget(denial.issuer, denial.handle)
-      this.#denials.set(volumeId, { ...denial, handle: undefined })
-      return
-    }
-    const next = new Date(denial.nextAttempt).toISOString()
-    throw new RefusedError(`${denial.text} (a new request is made at ${next} at the earliest)`)
-  }
-
-  #forgetDenial(volumeId: string): void {
-    const denial = this.#denials.get(volumeId)
-    if (denial?.handle !== undefined) this.#forget(denial.issuer, denial.handle)
-    this.#denials.delete(volumeId)
   }
 
   #forget(issuer: IssuerReference, handle: RequestHandle): void {
