@@ -101,8 +101,22 @@ const longestRequest = 64 * 1024
  * @throws {CertificateRequestError}
  */
 export function readCertificateRequest(pem: string): CertificateRequest {
+  return reading(() => readInfo(decodeSingleBlock(pem)))
+}
+
+/**
+ * Reads a request that comes as bare DER, as a PodCertificateRequest carries it, as strictly as {@link readCertificateRequest}.
+ *
+ * @throws {CertificateRequestError}
+ */
+export function readCertificateRequestDer(der: Uint8Array): CertificateRequest {
+  if (der.length > longestRequest) throw tooLong()
+  return reading(() => readInfo(der))
+}
+
+function reading(read: () => CertificateRequest): CertificateRequest {
   try {
-    return readInfo(decodeSingleBlock(pem))
+    return read()
   } catch (error) {
     const known = [DerError, PemError, KeyError, GeneralNameError].some((kind) => error instanceof kind)
     if (!known) throw error
@@ -112,9 +126,12 @@ export function readCertificateRequest(pem: string): CertificateRequest {
   }
 }
 
+function tooLong(): CertificateRequestError {
+  return new CertificateRequestError(`the certificate request is over ${longestRequest} bytes`)
+}
+
 function decodeSingleBlock(pem: string): Uint8Array {
-  if (pem.length > longestRequest)
-    throw new CertificateRequestError(`the certificate request is over ${longestRequest} bytes`)
+  if (pem.length > longestRequest) throw tooLong()
   const [block, ...more] = decodePem(pem)
   const text = pem.trim()
   if (block?.label !== label || more.length > 0 || !text.startsWith('-----BEGIN ') || !text.endsWith('-----')) {
