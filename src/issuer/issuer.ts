@@ -65,12 +65,19 @@ export interface TrustBundle {
 /** Turns a certificate signing request into a certificate. One instance serves every volume of the node. */
 export interface Issuer {
   /**
-   * Hands the request over; resolves once the issuer holds it durably. Idempotent by `request.id`, so a restart may repeat it.
+   * Hands the request over; resolves once the issuer holds it durably. Idempotent by `request.id`, so a restart may repeat it. An issuer
+   * that signs at once and remembers nothing puts its answer into the handle; where even the handle was lost, it signs again.
    *
    * @param credentials - of the pod, for issuers that are asked in its name
+   * @param earlier - what an earlier submit of this request gave, where it was stored
    * @throws {IssuanceError} final where the issuer can never hold this request, else retryable
    */
-  submit(request: IssuanceRequest, signal: AbortSignal, credentials?: PodCredentials): Promise<RequestHandle>
+  submit(
+    request: IssuanceRequest,
+    signal: AbortSignal,
+    credentials?: PodCredentials,
+    earlier?: RequestHandle,
+  ): Promise<RequestHandle>
   /**
    * Resolves with the chain, or rejects with a final (denied, failed) or a retryable error. Event driven, never a poll.
    *
@@ -81,4 +88,9 @@ export interface Issuer {
   trust?(handle: RequestHandle, signal: AbortSignal): AsyncIterable<TrustBundle>
   /** Forgets what the issuer still holds for a volume that is gone. Best effort; a sweep after the next list catches the rest. */
   discard(handle: RequestHandle): Promise<void>
+  /**
+   * Ends what the issuer keeps in memory for a volume, such as a login in its pod's name, once the volume is gone and its requests are
+   * discarded. Best effort. Absent where nothing is kept.
+   */
+  forget?(volumeId: string): Promise<void>
 }

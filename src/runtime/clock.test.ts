@@ -76,11 +76,27 @@ describe('the clock of the system', () => {
     },
   )
 
-  test('does not keep the process alive by itself', async () => {
+  /** What a process says that does this with `systemClock` and `sleep`, and ends by itself. */
+  async function outputOf(source: string): Promise<string> {
     const module = JSON.stringify(join(import.meta.dirname, 'clock.ts'))
-    const source = `const { systemClock } = await import(${module}); systemClock.timer(1e6, () => {}); console.log('end')`
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', source])
-    expect(stdout).toBe('end\n')
+    const program = `const { sleep, systemClock } = await import(${module}); ${source}`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
+    return stdout
+  }
+
+  test('does not keep the process alive for a timer that nobody waits for', async () => {
+    expect(await outputOf("systemClock.timer(1e6, () => {}); console.log('end')")).toBe('end\n')
+  })
+
+  test('keeps the process alive for whoever sleeps, until he is woken or told to stop', async () => {
+    expect(await outputOf("await sleep(systemClock, 30, new AbortController().signal); console.log('awake')")).toBe(
+      'awake\n',
+    )
+    const stopped = `
+      const controller = new AbortController()
+      setTimeout(() => controller.abort(new Error('stopped')), 30)
+      await sleep(systemClock, 1e6, controller.signal).catch((error) => console.log(error.message))`
+    expect(await outputOf(stopped)).toBe('stopped\n')
   })
 
   test('tells the time of the wall', () => {

@@ -36,6 +36,21 @@ test('runs as many at once as it has slots, and the others in the order of arriv
   expect(await Promise.all(works.map(({ result }) => result))).toEqual(['a', 'b', 'c', 'd'])
 })
 
+test('tells how much is running and how much waits', async () => {
+  const semaphore = new Semaphore(2)
+  const load = (): readonly number[] => [semaphore.running, semaphore.waiting]
+  expect(load()).toEqual([0, 0])
+  const works = ['a', 'b', 'c'].map((name) => begin(semaphore, name))
+  await settle()
+  expect(load()).toEqual([2, 1])
+  works[0]?.finish()
+  await settle()
+  expect(load()).toEqual([2, 0])
+  for (const { finish } of works) finish()
+  await settle()
+  expect(load()).toEqual([0, 0])
+})
+
 test('gives the slot back when work fails', async () => {
   const semaphore = new Semaphore(1)
   await expect(semaphore.run(() => Promise.reject(new Error('no')))).rejects.toThrow('no')

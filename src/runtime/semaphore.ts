@@ -1,5 +1,6 @@
 /** Lets a fixed number of pieces of work run at a time, in the order of arrival. */
 export class Semaphore {
+  readonly #slots: number
   #free: number
   readonly #waiting = new Set<() => void>()
 
@@ -11,7 +12,18 @@ export class Semaphore {
     if (!Number.isSafeInteger(slots) || slots < 1) {
       throw new RangeError(`a semaphore needs a positive number of slots: current value is ${slots}`)
     }
+    this.#slots = slots
     this.#free = slots
+  }
+
+  /** How many pieces of work are running. */
+  get running(): number {
+    return this.#slots - this.#free
+  }
+
+  /** How many wait for a slot. */
+  get waiting(): number {
+    return this.#waiting.size
   }
 
   /**
