@@ -31,6 +31,9 @@ export interface Observation {
 /** How often a socket is tried that is not there yet, in milliseconds; a listener gives no event that another process can wait for. */
 const connectPause = 2
 
+/** Between two probes, in milliseconds. */
+const probePause = 5
+
 let client: UnixClient | undefined
 
 const methods = {
@@ -58,6 +61,30 @@ const methods = {
         return performance.now() - started
       }),
     )
+  },
+
+  /**
+   * Publishes volumes, all at once, and probes the driver all the while.
+   *
+   * @returns milliseconds until each answer, and how long each probe took
+   */
+  async publishProbing(
+    volumes: readonly Volume[],
+  ): Promise<{ latencies: readonly number[]; probes: readonly number[] }> {
+    const probes: number[] = []
+    const over = new AbortController()
+    const probe = async (): Promise<void> => {
+      while (!over.signal.aborted) {
+        const started = performance.now()
+        await connected().call(Identity.method.probe, {})
+        probes.push(performance.now() - started)
+        await delay(probePause)
+      }
+    }
+    const probing = probe()
+    const latencies = await methods.publish(volumes).finally(() => over.abort())
+    await probing
+    return { latencies, probes }
   },
 
   /** Publishes a volume, again and again while the driver says that it cannot yet. */

@@ -1,8 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
 
-/** The kernel counts CPU time in these, whatever its own clock (proc_pid_stat(5), USER_HZ). */
-const ticksPerSecond = 100
-
 /** Memory of a process, in MiB. */
 export interface Memory {
   /** What it shares with no file: RssAnon. */
@@ -11,12 +8,18 @@ export interface Memory {
   readonly resident: number
 }
 
-/** CPU time that all threads of a process have used so far, in seconds. */
+/**
+ * CPU time that the threads of a process have used so far, in seconds. Counted by the scheduler in nanoseconds, where
+ * /proc/PID/stat has steps of ten milliseconds.
+ */
 export async function cpuTime(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // The second field is a program's name in parentheses and may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+  const tasks = `/proc/${pid}/task`
+  const counts = (await readdir(tasks)).map(async (task) => {
+    // A thread may end meanwhile.
+    const [running = '0'] = (await readFile(`${tasks}/${task}/schedstat`, 'utf8').catch(() => '')).split(' ')
+    return Number(running) / 1e9
+  })
+  return (await Promise.all(counts)).reduce((sum, seconds) => sum + seconds, 0)
 }
 
 export async function memory(pid: number): Promise<Memory> {

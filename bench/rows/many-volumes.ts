@@ -3,6 +3,7 @@ import { figure, timesFloor } from '../figure.ts'
 import type { Ground } from '../ground.ts'
 import type { KeyAlgorithm } from '../requester.ts'
 import type { Row, RowOptions } from '../row.ts'
+import { percentile } from '../statistics.ts'
 
 const usualRepeat = 5
 const warmUps = 1
@@ -15,6 +16,8 @@ interface Bursts {
   readonly requests: readonly number[]
   /** Milliseconds until the last of as many RSA keys; empty for other kinds. */
   readonly keys: readonly number[]
+  /** Milliseconds that probes took meanwhile: how long calls wait for the driver's event loop. */
+  readonly probes: readonly number[]
 }
 
 export const manyVolumesP256: Row = {
@@ -33,12 +36,19 @@ export const manyVolumesRsa: Row = {
   summary: `${count} volumes at once with RSA-2048 keys: the last one, against making as many keys on all cores`,
   isDefault: true,
   async run(ground, options) {
-    const { volumes, requests, keys } = await measure(ground, options, 'RSA')
+    const { volumes, requests, keys, probes } = await measure(ground, options, 'RSA')
+    const p99 = (samples: readonly number[]): number => percentile(samples, 99)
     const title = `${count} volumes at once, RSA-2048, the last one`
     const target = { text: '≤ floor + 1 s', reached: (value: number, floor: number) => value <= floor + 1000 }
     return [
       figure({ title, unit: 'ms', samples: volumes, floor: keys, target }),
       figure({ title: `${count} requests at once, RSA-2048, without any driver`, unit: 'ms', samples: requests }),
+      figure({
+        title: `${count} volumes at once, RSA-2048, a probe meanwhile, p99`,
+        unit: 'ms',
+        samples: probes,
+        by: p99,
+      }),
     ]
   },
 }
@@ -50,10 +60,13 @@ async function measure(
 ): Promise<Bursts> {
   await using driver = await ground.startDriver()
   const pods = await ground.pods(count)
-  const [volumes, requests, keys]: [number[], number[], number[]] = [[], [], []]
+  const [volumes, requests, keys, probes]: [number[], number[], number[], number[]] = [[], [], [], []]
   const measureVolumes = async (): Promise<void> => {
     const burst = await ground.volumes(count, algorithm)
-    volumes.push(Math.max(...(await ground.publish(burst))))
+    const published = await ground.kubelet.call('publishProbing', burst)
+    await ground.check(burst)
+    volumes.push(Math.max(...published.latencies))
+    probes.push(...published.probes)
     await ground.unpublish(burst)
   }
   const measureRequests = async (): Promise<void> => {
@@ -70,5 +83,5 @@ async function measure(
     }
     say(`${run + 1} of ${warmUps + repeat}`)
   }
-  return { volumes: volumes.slice(warmUps), requests: requests.slice(warmUps), keys: keys.slice(warmUps) }
+  return { volumes: volumes.slice(warmUps), requests: requests.slice(warmUps), keys: keys.slice(warmUps), probes }
 }

@@ -1,6 +1,7 @@
 import type { BenchDriver } from '../driver.ts'
 import { figure, timesFloor } from '../figure.ts'
 import type { Ground } from '../ground.ts'
+import { cpuTime } from '../process-figures.ts'
 import type { KeyAlgorithm } from '../requester.ts'
 import type { Row, RowOptions } from '../row.ts'
 import { percentile } from '../statistics.ts'
@@ -15,6 +16,8 @@ interface Pairs {
   /** Milliseconds. */
   readonly volume: readonly number[]
   readonly floor: readonly number[]
+  /** CPU time of the driver for a volume, from the call to its answer, in milliseconds. */
+  readonly cpu: readonly number[]
 }
 
 export const oneVolumeP256: Row = {
@@ -22,12 +25,13 @@ export const oneVolumeP256: Row = {
   summary: 'one volume with a P-256 key: from NodePublishVolume to its answer',
   isDefault: true,
   async run(ground, options) {
-    const { volume, floor } = await measure(ground, options, 'ECDSA', (driver) => driver.quiet())
+    const { volume, floor, cpu } = await measure(ground, options, 'ECDSA', (driver) => driver.quiet())
     const target = timesFloor(1.5)
     const p95 = (samples: readonly number[]): number => percentile(samples, 95)
     return [
       figure({ title: 'one volume, P-256, median', unit: 'ms', samples: volume, floor, target }),
       figure({ title: 'one volume, P-256, p95', unit: 'ms', samples: volume, floor, target, by: p95 }),
+      figure({ title: "one volume, P-256, the driver's CPU time", unit: 'ms', samples: cpu }),
     ]
   },
 }
@@ -73,7 +77,7 @@ async function measure(
 ): Promise<Pairs> {
   await using driver = await ground.startDriver()
   const pods = await ground.pods(1)
-  const [volume, floor]: [number[], number[]] = [[], []]
+  const [volume, floor, cpu]: [number[], number[], number[]] = [[], [], []]
   const measureFloor = async (): Promise<void> => {
     await driver.quiet()
     floor.push(...(await ground.requester.call('request', pods, algorithm)))
@@ -81,7 +85,10 @@ async function measure(
   const measureVolume = async (): Promise<void> => {
     const volumes = await ground.volumes(1, algorithm)
     const tidy = await prepare(driver)
-    volume.push(...(await ground.publish(volumes)))
+    const before = await cpuTime(driver.pid)
+    volume.push(...(await ground.kubelet.call('publish', volumes)))
+    cpu.push(((await cpuTime(driver.pid)) - before) * 1000)
+    await ground.check(volumes)
     await ground.unpublish(volumes)
     await tidy?.()
   }
@@ -90,5 +97,5 @@ async function measure(
     for (const turn of run % 2 === 0 ? turns : turns.reverse()) await turn()
     if ((run + 1) % 10 === 0) say(`${run + 1} of ${warmUps + repeat}`)
   }
-  return { volume: volume.slice(warmUps), floor: floor.slice(warmUps) }
+  return { volume: volume.slice(warmUps), floor: floor.slice(warmUps), cpu: cpu.slice(warmUps) }
 }

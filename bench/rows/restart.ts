@@ -9,18 +9,20 @@ const settling = 3000
 
 export const restart: Row = {
   name: 'restart',
-  summary: `${count} volumes, kill -9, start: until the socket serves, and what is requested anew`,
+  summary: `${count} volumes, kill -9, start: until the socket serves, until each is answered for, what is requested anew`,
   isDefault: true,
   async run(ground, { repeat = usualRepeat, say }) {
     await using driver = await ground.startDriver()
     const volumes = await ground.volumes(count, 'ECDSA')
     await ground.publish(volumes)
-    const times: number[] = []
+    const [times, answers]: [number[], number[]] = [[], []]
     let requestedAnew = 0
     for (let run = 1; run <= repeat; run++) {
       const before = await ground.requests()
       await driver.kill9()
-      times.push(await driver.start())
+      const socket = await driver.start()
+      times.push(socket)
+      answers.push(socket + Math.max(...(await ground.kubelet.call('publish', volumes))))
       await delay(settling)
       const after = await ground.requests()
       requestedAnew += [...after].filter((uid) => !before.has(uid)).length
@@ -34,6 +36,11 @@ export const restart: Row = {
         unit: 'ms',
         samples: times,
         target: atMost(300, 'ms'),
+      }),
+      figure({
+        title: `${count} volumes, kill -9, until each has been published again`,
+        unit: 'ms',
+        samples: answers,
       }),
       figure({
         title: `${count} volumes, kill -9, requests made anew`,

@@ -1,12 +1,13 @@
 import type { Command, Option } from 'commander'
 import { readFile } from 'node:fs/promises'
-import { parseDocument } from 'yaml'
+import { type Document, parseDocument } from 'yaml'
 import { didYouMean } from '../volume/did-you-mean.ts'
+import { UsageError } from './usage-error.ts'
 
 /** A configuration file that cannot be used. */
-export class ConfigFileError extends Error {
+export class ConfigFileError extends UsageError {
   override readonly name = 'ConfigFileError'
-  readonly code = 'CONFIG_FILE'
+  override readonly code = 'CONFIG_FILE'
 }
 
 /**
@@ -22,10 +23,10 @@ export async function applyConfigFile(command: Command, path: string): Promise<v
   const document = parseDocument(text)
   const [broken] = document.errors
   if (broken !== undefined) throw new ConfigFileError(`--config ${path}: ${broken.message.split('\n')[0] ?? ''}`)
-  const values: unknown = document.toJS()
+  const values = contentOf(document, path)
   if (values === null) return
   if (typeof values !== 'object' || Array.isArray(values)) {
-    throw new ConfigFileError(`--config ${path}: must be an object of flags, such as "node-id: worker-1"`)
+    throw new ConfigFileError(`--config ${path}: It must be an object of flags, such as "node-id: worker-1".`)
   }
   const problems: string[] = []
   for (const [name, value] of Object.entries(values)) {
@@ -33,6 +34,15 @@ export async function applyConfigFile(command: Command, path: string): Promise<v
     if (problem !== undefined) problems.push(`--config ${path}: ${name}: ${problem}`)
   }
   if (problems.length > 0) throw new ConfigFileError(problems.join('\n'))
+}
+
+/** @throws {ConfigFileError} for aliases without an anchor, or too many of them */
+function contentOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    throw new ConfigFileError(`--config ${path}: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 function applyValue(command: Command, name: string, value: unknown): string | undefined {
@@ -43,13 +53,13 @@ function applyValue(command: Command, name: string, value: unknown): string | un
       name,
       options.filter(({ hidden }) => !hidden).map((known) => known.name()),
     )
-    return `there is no such flag${guess === undefined ? '' : `, did you mean ${guess}?`}`
+    return `There is no such flag${guess === undefined ? '.' : `; did you mean ${guess}?`}`
   }
   const source = command.getOptionValueSource(option.attributeName())
   if (source === 'cli' || source === 'env') return undefined
   const items = Array.isArray(value) ? (value as unknown[]) : [value]
   if (items.some((item) => !['string', 'number', 'boolean'].includes(typeof item)))
-    return 'must be a text, a number or a boolean'
+    return 'It must be a text, a number or a boolean.'
   try {
     command.setOptionValueWithSource(option.attributeName(), parseAll(option, items.map(String)), 'config')
     return undefined

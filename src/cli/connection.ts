@@ -1,12 +1,16 @@
-import { Option } from 'commander'
-import type { ConnectionConfig } from '../kubernetes/connection-config.ts'
+import { InvalidArgumentError, Option } from 'commander'
+import type { ConnectionConfig, Impersonation } from '../kubernetes/connection-config.ts'
+import { ConfigurationError } from '../kubernetes/errors.ts'
 import { inClusterConfig } from '../kubernetes/in-cluster.ts'
-import { parseBoolean } from './flag-values.ts'
+import { proxyFromEnvironment } from '../kubernetes/proxy.ts'
+import { collect, parseBoolean } from './flag-values.ts'
 
 /** How to reach the API server, in kubectl's words. */
 export interface ConnectionFlags {
   readonly kubeconfig?: string
   readonly context?: string
+  readonly cluster?: string
+  readonly user?: string
   readonly server?: string
   readonly token?: string
   readonly certificateAuthority?: string
@@ -14,6 +18,10 @@ export interface ConnectionFlags {
   readonly clientKey?: string
   readonly tlsServerName?: string
   readonly insecureSkipTlsVerify?: boolean
+  readonly as?: string
+  readonly asUid?: string
+  readonly asGroup: readonly string[]
+  readonly asUserExtra: readonly string[]
 }
 
 /** kubectl's flags that change nothing for a program that names every namespace and keeps no cache. */
@@ -29,6 +37,8 @@ export function connectionOptions(): Option[] {
   return [
     new Option('--kubeconfig <file>', 'how to reach the API server, outside of a cluster').env('KUBECONFIG'),
     new Option('--context <name>', 'context of the kubeconfig file'),
+    new Option('--cluster <name>', 'cluster of the kubeconfig file').hideHelp(),
+    new Option('--user <name>', 'user of the kubeconfig file').hideHelp(),
     new Option('--server <url>', 'address of the API server, in the place of the kubeconfig file'),
     new Option('--token <token>', 'bearer token for the API server').hideHelp(),
     new Option('--certificate-authority <file>', 'CA of the API server').hideHelp(),
@@ -39,13 +49,37 @@ export function connectionOptions(): Option[] {
       .argParser(parseBoolean)
       .preset('true')
       .hideHelp(),
+    new Option('--as <user>', 'user to impersonate').hideHelp(),
+    new Option('--as-uid <uid>', 'uid to impersonate').hideHelp(),
+    new Option('--as-group <group>', 'group to impersonate; repeatable').argParser(collect).default([]).hideHelp(),
+    new Option('--as-user-extra <key=value>', 'further attribute to impersonate; repeatable')
+      .argParser(collectExtra)
+      .default([])
+      .hideHelp(),
     ...withoutEffect.map((flags) => new Option(flags).hideHelp()),
   ]
 }
 
-/** The API server that the flags name, or else the one of the cluster that this process runs in. */
-export async function connectionConfig(flags: ConnectionFlags): Promise<ConnectionConfig> {
-  const base = await baseConfig(flags)
+function collectExtra(value: string, before: readonly string[]): readonly string[] {
+  if (!/^[^=]+=/.test(value)) throw new InvalidArgumentError('It must be key=value.')
+  return [...before, value]
+}
+
+/**
+ * The API server that the flags name, or else the one of the cluster that this process runs in, by way of the proxy that the
+ * kubeconfig file names, or else the environment.
+ *
+ * @throws {ConfigurationError}
+ */
+export async function connectionConfig(
+  flags: ConnectionFlags,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<ConnectionConfig> {
+  const config = withFlags(await baseConfig(flags, env), flags)
+  return { ...config, proxy: config.proxy ?? proxyFromEnvironment(env, config.server) }
+}
+
+function withFlags(base: ConnectionConfig, flags: ConnectionFlags): ConnectionConfig {
   const { server, token, certificateAuthority: ca, clientCertificate, clientKey, tlsServerName } = flags
   return {
     ...base,
@@ -62,16 +96,35 @@ export async function connectionConfig(flags: ConnectionFlags): Promise<Connecti
         }),
     ...(tlsServerName === undefined ? {} : { serverName: tlsServerName }),
     ...(flags.insecureSkipTlsVerify === true ? { insecure: true, ca: undefined } : {}),
+    impersonation: impersonationOf(flags) ?? base.impersonation,
   }
 }
 
-async function baseConfig({ kubeconfig, context, server }: ConnectionFlags): Promise<ConnectionConfig> {
+function impersonationOf({ as, asUid, asGroup, asUserExtra }: ConnectionFlags): Impersonation | undefined {
+  if (as === undefined) {
+    if (asUid === undefined && asGroup.length === 0 && asUserExtra.length === 0) return undefined
+    throw new ConfigurationError('--as-uid, --as-group and --as-user-extra need --as, the user to impersonate')
+  }
+  const extra = new Map<string, string[]>()
+  for (const pair of asUserExtra) {
+    const [, key = '', value = ''] = /^([^=]+)=(.*)$/s.exec(pair) ?? []
+    extra.set(key, [...(extra.get(key) ?? []), value])
+  }
+  return { user: as, uid: asUid, groups: asGroup, extra: Object.fromEntries(extra) }
+}
+
+async function baseConfig(
+  { kubeconfig, server, ...chosen }: ConnectionFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<ConnectionConfig> {
   if (kubeconfig !== undefined && kubeconfig !== '') {
     // Loaded when it is needed: in a pod there is no kubeconfig, and YAML takes memory.
     const { loadKubeconfig } = await import('../kubernetes/kubeconfig.ts')
-    return loadKubeconfig(kubeconfig.includes(':') ? { paths: kubeconfig, context } : { path: kubeconfig, context })
+    const { context, cluster, user } = chosen
+    const source = kubeconfig.includes(':') ? { paths: kubeconfig } : { path: kubeconfig }
+    return loadKubeconfig({ ...source, context, cluster, user })
   }
-  if (server === undefined) return inClusterConfig(process.env)
+  if (server === undefined) return inClusterConfig(env)
   return {
     server,
     ca: undefined,
@@ -79,6 +132,8 @@ async function baseConfig({ kubeconfig, context, server }: ConnectionFlags): Pro
     insecure: false,
     clientCertificate: undefined,
     authentication: { by: 'nothing' },
+    impersonation: undefined,
+    proxy: undefined,
     namespace: 'default',
   }
 }

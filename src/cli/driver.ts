@@ -1,21 +1,29 @@
+import { resolve } from 'node:path'
 import { Command } from 'commander'
+import type { Registry } from 'prom-client'
+import { registerApiMetrics } from '../driver/api-metrics.ts'
 import { CsiDriverGuard } from '../driver/csi-driver-guard.ts'
 import { mountObstacle, podsDirectoryOf } from '../driver/data-root.ts'
 import { type Driver, driverDefaults, startDriver } from '../driver/driver.ts'
 import { createDriverMetrics } from '../driver/metrics.ts'
 import { openGate, WatchedPodGate } from '../driver/pod-gate.ts'
+import { apiPodMetadata } from '../driver/pod-metadata.ts'
 import { parseReadinessGate } from '../driver/readiness-gate.ts'
+import { readinessProblems } from '../driver/readiness.ts'
 import { CertManagerIssuer } from '../issuer/cert-manager.ts'
+import { ownGroup, unknownIssuer } from '../issuer/unknown-issuer.ts'
 import { KubernetesClient } from '../kubernetes/client.ts'
 import { EventRecorder, podReference } from '../kubernetes/events.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { loadLibc } from '../runtime/libc.ts'
-import { createLog } from '../runtime/log.ts'
+import { createLog, type Log } from '../runtime/log.ts'
 import { serveMetrics } from '../runtime/metrics-server.ts'
+import { registerProcessMetrics } from '../runtime/process-metrics.ts'
 import { mountCommands, SystemMounter, systemCalls } from '../volume/system-mounter.ts'
 import { connectionConfig } from './connection.ts'
 import { addDriverOptions, type DriverFlags } from './driver-flags.ts'
 import { inspectCommand, renewCommand } from './driver-inspect.ts'
+import { type CheckedFlags, checkFlags } from './driver-requirements.ts'
 import { programVersion } from './version.ts'
 
 const examples = `
@@ -32,7 +40,10 @@ Examples:
 
   # What a running driver looks after
   podpass driver inspect --data-root /var/lib/kubelet/plugins/podpass/data
-`
+
+Where a flag is not given, its environment variable counts, then the --config file, then the default. kubectl's other flags for the
+API server are taken too (--token, --as and the like), and HTTPS_PROXY and NO_PROXY are honoured.
+SIGTERM and SIGINT end it: whoever waits is answered, and what pods see stays.`
 
 /** The command `podpass driver`: the CSI node plugin of one node, and what asks a running one. */
 export function driverCommand(): Command {
@@ -46,7 +57,7 @@ export function driverCommand(): Command {
         const { applyConfigFile } = await import('./config-file.ts')
         await applyConfigFile(self, config)
       }
-      await runDriver(required(self))
+      await runDriver(checkFlags(self.opts<DriverFlags>()))
     })
   addDriverOptions(command)
   command.addCommand(inspectCommand())
@@ -54,23 +65,9 @@ export function driverCommand(): Command {
   return command
 }
 
-/** Looks for the flags that a driver cannot do without; they may come from the configuration file, so not earlier. */
-function required(command: Command): DriverFlags & { readonly nodeId: string; readonly endpoint: string } {
-  const flags = command.opts<DriverFlags>()
-  const { nodeId, endpoint, podReadinessGate, continueOnNotReady } = flags
-  if (nodeId === undefined) command.error("error: required option '--node-id <name>' not specified")
-  if (endpoint === undefined) command.error("error: required option '--endpoint <address>' not specified")
-  if (podReadinessGate.length > 0 && !continueOnNotReady) {
-    command.error(
-      "error: option '--pod-readiness-gate <gate>' requires --continue-on-not-ready: gates open after a pod has started",
-    )
-  }
-  return { ...flags, nodeId, endpoint }
-}
-
-/** Runs until a signal comes, or until the kubelet does not want the driver. */
-async function runDriver(flags: DriverFlags & { readonly nodeId: string; readonly endpoint: string }): Promise<void> {
-  const { nodeId, endpoint, driverName, useTokenRequest, continueOnNotReady } = flags
+/** Runs until a signal comes. */
+async function runDriver(flags: CheckedFlags): Promise<void> {
+  const { nodeId, endpoint, dataRoot, driverName, useTokenRequest, continueOnNotReady } = flags
   const clock = systemClock
   const log = createLog(flags.logLevel)
   const stopping = new AbortController()
@@ -85,14 +82,20 @@ async function runDriver(flags: DriverFlags & { readonly nodeId: string; readonl
   const qps = Math.max(0, flags.kubeApiQps)
   const limits = qps === 0 ? {} : { qps, burst: Math.max(1, flags.kubeApiBurst) }
   const userAgent = `podpass-driver/${programVersion}`
+  // Closed in the reverse order, also where the start fails half-way: whatever stays open would keep the process.
+  await using parts = new AsyncDisposableStack()
   const client = new KubernetesClient(config, { log, clock, userAgent, ...limits })
+  parts.defer(() => client.close())
   const events = new EventRecorder({ client, component: 'podpass-driver', instance: nodeId, log, clock })
+  parts.defer(() => events.close())
   const guard = new CsiDriverGuard(driverName, client, useTokenRequest, clock, log)
+  parts.defer(() => guard.close())
   let driver: Driver | undefined
   const gate =
     gates.length === 0
       ? undefined
       : new WatchedPodGate(gates, nodeId, client, clock, log, (podUid) => driver?.podChanged(podUid))
+  parts.defer(() => gate?.close())
   const issuer = new CertManagerIssuer({
     client,
     nodeId,
@@ -100,16 +103,35 @@ async function runDriver(flags: DriverFlags & { readonly nodeId: string; readonl
     log,
     clock,
     isNeeded: (volumeId, requestId) => driver?.isNeeded(volumeId, requestId) ?? true,
+    onReachable: () => driver?.issuerIsBack(),
   })
-  const libc = loadLibc()
-  const dataRoot = flags.dataRoot.startsWith('/') ? flags.dataRoot : `/${flags.dataRoot}`
+  parts.defer(() => issuer.close())
   const metrics = createDriverMetrics()
+  const named = await openNamedIssuers(flags.issuersConfig, guard, metrics.registry, log)
+  parts.defer(() => named.close())
+  const libc = loadLibc()
   const badMounts = await mountObstacle(dataRoot, flags.podsDir ?? podsDirectoryOf(endpoint))
   if (badMounts !== undefined) log.error({}, `no new volume is served: ${badMounts}`)
   const obstacle = (): string | undefined => badMounts ?? guard.obstacle()
-  const readiness = (): string | undefined => (driver === undefined ? 'the socket is not served yet' : obstacle())
-  const metricsServer = await serveMetrics(flags.metricsBindAddress, metrics.registry, log, readiness)
-  let failure: string | undefined
+  const problems = (): Promise<readonly string[]> =>
+    readinessProblems({
+      driver: () => driver,
+      obstacle,
+      watches: [
+        { what: 'certificate requests', outage: () => issuer.outage() },
+        { what: 'CSIDriver objects', outage: () => guard.outage() },
+        { what: 'pods', outage: () => gate?.outage() },
+      ],
+      clock,
+    })
+  registerProcessMetrics(metrics.registry, programVersion)
+  registerApiMetrics(metrics.registry, {
+    load: () => client.load,
+    requestCounts: () => issuer.requestCounts(),
+    problems,
+  })
+  const metricsServer = await serveMetrics(flags.metricsBindAddress, metrics.registry, log, problems)
+  parts.defer(() => metricsServer?.close())
   try {
     driver = await startDriver(
       {
@@ -128,7 +150,8 @@ async function runDriver(flags: DriverFlags & { readonly nodeId: string; readonl
         requireNoswap: flags.requireNoswap,
         continueOnNotReady,
         gate: gate ?? openGate,
-        issuerFor: () => issuer,
+        podMetadata: apiPodMetadata(client),
+        issuerFor: (reference) => (reference.group === ownGroup ? named.issuerFor(reference) : issuer),
         mounter: new SystemMounter(libc === undefined ? mountCommands() : systemCalls(libc)),
         events: { record: (pod, type, reason, message) => events.record(podReference(pod), { type, reason, message }) },
         obstacle,
@@ -137,23 +160,28 @@ async function runDriver(flags: DriverFlags & { readonly nodeId: string; readonl
         clock,
         log,
         metrics,
-        onFatal: (reason) => {
-          failure = reason
-          log.error({}, reason)
-          stopping.abort(new Error(reason))
-        },
       },
       stopping.signal,
     )
+    const running = driver
+    parts.defer(() => running.close())
     await aborted(stopping.signal)
   } catch (error) {
     if (!stopping.signal.aborted) throw error
-  } finally {
-    await driver?.close()
-    await Promise.all([guard.close(), gate?.close(), issuer.close(), events.close(), metricsServer?.close()])
-    await client.close()
   }
-  if (failure !== undefined) process.exitCode = 1
+}
+
+/** The issuers of the administrator's file. Loaded when there is one: YAML takes memory. */
+async function openNamedIssuers(file: string | undefined, guard: CsiDriverGuard, registry: Registry, log: Log) {
+  if (file === undefined) {
+    const nobody = unknownIssuer(
+      () => `this node has no issuers of the group ${ownGroup}: name them by --issuers-config`,
+    )
+    return { issuerFor: () => nobody, close: async () => {} }
+  }
+  const { NamedIssuers } = await import('../issuer/named-issuers.ts')
+  const tokenObstacle = (audience: string): string | undefined => guard.tokenObstacle(audience)
+  return NamedIssuers.open({ file: resolve(file), clock: systemClock, log, registry, tokenObstacle })
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -15,20 +15,22 @@ import {
   prepareGround,
   runOnGround,
 } from '../try/ground.ts'
-import { type Look, plural } from '../try/look.ts'
+import { plural } from '../try/look.ts'
 import { Narrator } from '../try/narrator.ts'
 import { type Plan, planPods } from '../try/plan.ts'
-import { play } from '../try/play.ts'
-import { ManifestError } from '../try/problem.ts'
+import { type PlayOptions, play } from '../try/play.ts'
+import { ManifestError } from '../manifest/problem.ts'
 import { renderProblems } from '../try/render-problems.ts'
 import { type TryReport, reportProblems, reportSteps } from '../try/report.ts'
-import { readSources } from '../try/source.ts'
+import { readSources } from '../manifest/source.ts'
 import { stageDefaults } from '../try/stage.ts'
 import type { Step } from '../try/step.ts'
+import { playedVault, type VaultFlags, vaultOptions } from './try-vault.ts'
+import { lookOf } from './terminal-look.ts'
 import { programVersion } from './version.ts'
 import { DurationError, parseGoDuration } from '../runtime/go-duration.ts'
 
-interface TryOptions {
+interface TryOptions extends VaultFlags {
   readonly keep?: true
   readonly json?: true
   /** Milliseconds. */
@@ -47,13 +49,16 @@ Examples:
   podpass try pod.yaml                       what each pod of a manifest would see
   podpass try --keep deployment.yaml         leave it running, to look around
   helm template ./chart | podpass try -      whatever makes manifests
+  podpass try --issuer vault --vault-addr https://vault.example:8200 \
+    --vault-token-file token --vault-role pods pod.yaml
+                                             the same with certificates of a Vault
   podpass try --json pod.yaml | jq .volumes  for scripts
 
 Exit codes: 0 all is as it must be, 1 something is not, 2 the manifest cannot be used.`
 
 /** `podpass try`: the real driver at work on a manifest's volumes, without a cluster. */
 export function tryCommand(): Command {
-  return new Command('try')
+  const command = new Command('try')
     .summary('show the driver at work on a manifest, without a cluster')
     .description(
       'Runs the real driver with an embedded CA and plays the kubelet for every pod of the manifests: publishes their volumes, ' +
@@ -74,11 +79,11 @@ export function tryCommand(): Command {
         .choices(grounds)
         .hideHelp(),
     )
-    .addHelpText('after', examples)
-    .action(async (files: string[], options: TryOptions) => {
-      const here = currentGround(process.env, process.connected)
-      process.exitCode = here === undefined ? await startOnGround(options) : await run(files, options, here)
-    })
+  for (const option of vaultOptions()) command.addOption(option)
+  return command.addHelpText('after', examples).action(async (files: string[], options: TryOptions) => {
+    const here = currentGround(process.env, process.connected)
+    process.exitCode = here === undefined ? await startOnGround(options) : await run(files, options, here)
+  })
 }
 
 /** Starts this same command again where its mounts are its own. */
@@ -92,6 +97,7 @@ async function startOnGround({ ground }: TryOptions): Promise<number> {
 }
 
 async function run(files: readonly string[], options: TryOptions, prepared: PreparedGround): Promise<number> {
+  const issuer = await playedVault(options, systemClock)
   let plan: Plan
   try {
     plan = planPods(await readSources(files, process.stdin), {
@@ -105,19 +111,19 @@ async function run(files: readonly string[], options: TryOptions, prepared: Prep
     return invalidInput
   }
   // Until here a signal simply ends the process; from here on there is something to take down.
-  return perform(plan, options, prepared, endingSignal())
+  return perform(plan, options, { prepared, issuer }, endingSignal())
 }
 
 async function perform(
   plan: Plan,
   options: TryOptions,
-  prepared: PreparedGround,
+  { prepared, issuer }: Pick<PlayOptions, 'prepared' | 'issuer'>,
   signal: AbortSignal,
 ): Promise<number> {
   const { lifetime, renewal, keep = false, json = false } = options
   const started = performance.now()
   const steps: Step[] = []
-  const look = lookOf(process.stdout, options)
+  const look = lookOf(process.stdout, options.color)
   const narrator = json ? undefined : new Narrator(process.stdout, look, process.stdout.isTTY)
   narrator?.notes(plan.notes)
   const tell = (step: Step): void => {
@@ -126,7 +132,7 @@ async function perform(
     if (json && step.is === 'kept') print(reportSteps(steps, plan.notes))
   }
   const driver = { driverName: driverDefaults.driverName, version: programVersion }
-  await play(plan, { ...driver, prepared, lifetime, renewal, keep, clock: systemClock }, tell, signal)
+  await play(plan, { ...driver, prepared, issuer, lifetime, renewal, keep, clock: systemClock }, tell, signal)
   await abandonGround(prepared)
   const wasKept = steps.some(({ is }) => is === 'kept')
   const interruption = !wasKept && signal.reason instanceof InterruptedError ? signal.reason.signal : undefined
@@ -142,18 +148,12 @@ function refuse({ problems }: ManifestError, options: TryOptions): void {
     print(reportProblems(problems))
     return
   }
-  const lines = renderProblems(problems, lookOf(process.stderr, options), 'red')
+  const lines = renderProblems(problems, lookOf(process.stderr, options.color), 'red')
   process.stderr.write(`${lines.join('\n')}\n\n${plural(problems.length, 'problem')}; nothing was started.\n`)
 }
 
 function print(report: TryReport): void {
   process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`)
-}
-
-/** Colours only where a person looks, who has not said no (https://no-color.org). */
-function lookOf(output: NodeJS.WriteStream, { color }: TryOptions): Look {
-  const colour = output.isTTY && color && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb'
-  return { width: Math.min(Math.max(output.columns ?? 100, 60), 100), colour }
 }
 
 /** What a shell reports for a process that a signal ended. */

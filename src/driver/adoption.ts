@@ -1,81 +1,112 @@
-import { readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import * as v from 'valibot'
-import { type Passwords, passwordsIn, sanitizeContext } from '../volume/passwords.ts'
-import { parseVolumeSpec, type SpecDefaults } from '../volume/spec.ts'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AttributeProblem } from '../volume/attributes.ts'
+import type { FileNames } from '../volume/file-names.ts'
+import { parseFormerSpec } from '../volume/former-spec.ts'
+import type { Mounter } from '../volume/mounter.ts'
+import { type Passwords, passwordsIn, withPasswords } from '../volume/passwords.ts'
+import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
 import type { Issued, VolumeRecord, VolumeStore } from '../volume/store.ts'
 import { readCertificates } from '../x509/certificate.ts'
+import { InvalidAttributesError } from './errors.ts'
+import { type FormerVolume, repairMetadata } from './former-metadata.ts'
 
-/** Where cert-manager's csi-driver keeps its volumes below its data root: one tmpfs for all, a folder for each. */
-export const formerFolder = 'inmemfs'
+// Volumes that are taken up in place, because pods run with them: those of cert-manager's csi-driver, and those whose record cannot be
+// read until a publish says again what they are.
 
-/** `metadata.json` of cert-manager's csi-lib (metadata/metadata.go), as far as it is needed. */
-const metadataSchema = v.object({
-  volumeID: v.string(),
-  targetPath: v.string(),
-  volumeContext: v.record(v.string(), v.string()),
-  volumeMountGroup: v.optional(v.string()),
-})
-
-/** A volume of the former driver, as a record of ours, and what a record never holds. */
-export interface FormerVolume {
-  readonly record: VolumeRecord
-  readonly passwords: Passwords
+export interface AdoptionSurroundings {
+  readonly mounter: Mounter
+  readonly defaults: SpecDefaults
 }
 
-/** A folder of the former driver that cannot be taken over. */
-export class AdoptionError extends Error {
-  override readonly name = 'AdoptionError'
-  readonly code = 'NOT_ADOPTABLE'
+/** A volume that was taken up in place. Its record is written. */
+export interface AdoptedVolume {
+  readonly spec: VolumeSpec
+  readonly record: VolumeRecord
+  /** What its attributes have that is not as it should be, for people. */
+  readonly warnings: readonly AttributeProblem[]
 }
 
 /**
- * Reads a volume that cert-manager's csi-driver has made, as a record of ours: pods run with it, so it is renewed in the folder that
- * they see, and keeps its files until its unpublish.
+ * Takes over a volume of the former driver, in the folder that its pod sees, with the certificate that it has.
  *
- * @throws {AdoptionError} where its metadata cannot be read
+ * @throws {InvalidAttributesError} where no meaning of its attributes is clear
  */
-export async function readFormerVolume(
+export async function adoptFormer(
   store: VolumeStore,
-  bootId: string,
-  defaults: SpecDefaults,
-): Promise<FormerVolume> {
-  const path = join(store.directory, 'metadata.json')
-  let metadata: v.InferOutput<typeof metadataSchema>
-  try {
-    metadata = v.parse(metadataSchema, JSON.parse(await readFile(path, 'utf8')))
-  } catch (error) {
-    throw new AdoptionError(`${path} cannot be read as the metadata of a volume`, { cause: error })
-  }
-  const volumeId = basename(store.directory)
-  if (metadata.volumeID !== volumeId) throw new AdoptionError(`${path} is of another volume`)
-  const issued = await readIssued(store, metadata.volumeContext, defaults)
-  const record: VolumeRecord = {
-    version: 1,
-    bootId,
-    volumeId,
-    target: metadata.targetPath,
-    context: sanitizeContext(metadata.volumeContext),
-    ...(metadata.volumeMountGroup === undefined ? {} : { mountGroup: metadata.volumeMountGroup }),
-    shown: issued !== undefined,
-    ...(issued === undefined ? {} : { issued }),
-  }
-  return { record, passwords: passwordsIn(metadata.volumeContext) }
+  { record: { issued: recorded, ...record }, passwords }: FormerVolume,
+  { mounter, defaults }: AdoptionSurroundings,
+): Promise<AdoptedVolume> {
+  const { podMetadata } = record
+  const parsed = parseFormerSpec(withPasswords(record.context, passwords), { ...defaults, podMetadata })
+  if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
+  await store.prepare()
+  const issued = await issuedInPlace(store, parsed.spec.files, recorded)
+  const shown = issued !== undefined || (await isShown(store, record.target, mounter))
+  const whole = { ...record, shown, ...(issued === undefined ? {} : { issued }) }
+  await store.write(whole)
+  return { spec: parsed.spec, record: whole, warnings: parsed.warnings }
 }
 
-/** The certificate that the pod sees. The request it came from is the former driver's, and is not touched. */
-async function readIssued(
+/**
+ * Takes up a volume that could not be read, now that a publish says again what it is.
+ *
+ * @param record - as of a new volume
+ * @param publish - the context and the passwords of the call
+ * @param formerAt - where it is one of the former driver: the time, epoch milliseconds, from which that may renew it
+ * @throws {InvalidAttributesError}
+ */
+export async function adoptUnreadable(
   store: VolumeStore,
-  context: Readonly<Record<string, string>>,
+  record: VolumeRecord,
+  publish: { readonly context: Readonly<Record<string, string>>; readonly passwords: Passwords },
   defaults: SpecDefaults,
+  formerAt: number | undefined,
+): Promise<AdoptedVolume> {
+  const context = withPasswords(publish.context, publish.passwords)
+  const parsed = (formerAt === undefined ? parseVolumeSpec : parseFormerSpec)(context, defaults)
+  if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
+  await store.prepare()
+  const issued = await issuedInPlace(store, parsed.spec.files, undefined)
+  const whole = { ...record, shown: true, ...(issued === undefined ? {} : { issued }) }
+  await store.writePasswords(passwordsIn(context))
+  await store.write(whole)
+  if (formerAt !== undefined) await repairMetadata(store, whole, context, formerAt)
+  return { spec: parsed.spec, record: whole, warnings: parsed.warnings }
+}
+
+/** Whether a pod may run with a volume: something is mounted where it expects it. */
+export async function isShown(store: VolumeStore, target: string, mounter: Mounter): Promise<boolean> {
+  const isThere = await access(store.data).then(
+    () => true,
+    () => false,
+  )
+  return isThere && (await mounter.shows(store.data, target)) !== 'nothing'
+}
+
+/**
+ * The certificate that a volume's files hold, which pods see. The request it came from is not known, and not touched.
+ *
+ * @param known - what is recorded of it; stands where it is of this very certificate
+ * @returns undefined where the files are not complete or do not fit together, so that new ones are due
+ */
+export async function issuedInPlace(
+  { data }: VolumeStore,
+  files: FileNames,
+  known: Issued | undefined,
 ): Promise<Issued | undefined> {
-  const parsed = parseVolumeSpec(context, defaults)
-  if (!parsed.ok) return undefined
   try {
-    const [leaf] = readCertificates(await readFile(join(store.data, parsed.spec.files.certificate), 'utf8'))
-    if (leaf === undefined) return undefined
+    const [chain, key] = await Promise.all([
+      readFile(join(data, files.certificate), 'utf8'),
+      readFile(join(data, files.privateKey), 'utf8'),
+      readFile(join(data, files.ca)),
+    ])
+    const [leaf] = readCertificates(chain)
+    if (leaf === undefined || !new X509Certificate(leaf.der).checkPrivateKey(createPrivateKey(key))) return undefined
     const { notBefore, notAfter, serial } = leaf
-    return { notBefore, notAfter, serial, handle: { id: '', name: 'a request of the former driver', reference: {} } }
+    if (known?.serial === serial) return known
+    return { notBefore, notAfter, serial, handle: { id: '', name: 'a request made earlier', reference: {} } }
   } catch {
     return undefined
   }

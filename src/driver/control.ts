@@ -1,6 +1,7 @@
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, request as httpRequest, type Server } from 'node:http'
 import { join } from 'node:path'
+import { checkSocketPath, socketPathProblem } from '../runtime/socket-path.ts'
 import type { VolumeReport } from './volume-report.ts'
 
 /** What the control socket offers. */
@@ -25,7 +26,8 @@ export class ControlError extends Error {
   readonly code = 'CONTROL'
 }
 
-function socketOf(dataRoot: string): string {
+/** Where the control socket of the driver that holds a data root is. */
+export function controlSocket(dataRoot: string): string {
   return join(dataRoot, 'control.sock')
 }
 
@@ -40,7 +42,8 @@ export async function serveControl(dataRoot: string, actions: ControlActions): P
     else if (request.method === 'POST' && renewed !== undefined) answer(actions.renew(renewed) ? 202 : 404, {})
     else answer(404, {})
   })
-  const path = socketOf(dataRoot)
+  const path = controlSocket(dataRoot)
+  checkSocketPath(path)
   await rm(path, { force: true })
   await listen(server, path)
   await chmod(path, 0o600)
@@ -85,7 +88,9 @@ function ask(
   method: string,
   path: string,
 ): Promise<{ readonly status: number; readonly body: string }> {
-  const socketPath = socketOf(dataRoot)
+  const socketPath = controlSocket(dataRoot)
+  const problem = socketPathProblem(socketPath)
+  if (problem !== undefined) return Promise.reject(new ControlError(problem))
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void =>
       reject(new ControlError(`no driver answers on ${socketPath}: ${error.message}`, { cause: error }))

@@ -1,6 +1,6 @@
 import type { KubernetesClient } from '../kubernetes/client.ts'
 import type { CsiDriver } from '../kubernetes/object.ts'
-import { Reflector, type ReflectorTrouble } from '../kubernetes/reflector.ts'
+import { type Outage, Reflector, type ReflectorTrouble } from '../kubernetes/reflector.ts'
 import { csiDrivers } from '../kubernetes/resource.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
@@ -15,16 +15,25 @@ export function csiDriverObstacle(
   useTokenRequest: boolean,
 ): string | undefined {
   if (object === undefined) return `there is no CSIDriver object ${name}; create it (deploy/driver/csidriver.yaml)`
-  const { podInfoOnMount, volumeLifecycleModes = ['Persistent'], tokenRequests = [], requiresRepublish } = object.spec
+  const { podInfoOnMount, volumeLifecycleModes = ['Persistent'] } = object.spec
   const changes: string[] = []
   if (podInfoOnMount !== true) changes.push('podInfoOnMount: true')
   if (!volumeLifecycleModes.includes('Ephemeral'))
     changes.push('volumeLifecycleModes: [Ephemeral] (delete and create it anew)')
   if (useTokenRequest) {
-    if (!tokenRequests.some(({ audience }) => audience === '')) changes.push('tokenRequests: [{audience: ""}]')
-    if (requiresRepublish !== true) changes.push('requiresRepublish: true')
+    changes.push(...tokenChanges(object, ''))
   }
   return changes.length === 0 ? undefined : `the CSIDriver object ${name} must have ${changes.join(' and ')}`
+}
+
+/** What a CSIDriver object lacks so that the kubelet keeps sending tokens of an audience. */
+function tokenChanges({ spec: { tokenRequests = [], requiresRepublish } }: CsiDriver, audience: string): string[] {
+  return [
+    ...(tokenRequests.some((request) => request.audience === audience)
+      ? []
+      : [`tokenRequests: [{audience: ${JSON.stringify(audience)}}]`]),
+    ...(requiresRepublish === true ? [] : ['requiresRepublish: true']),
+  ]
 }
 
 /** Watches the CSIDriver object and says whether new volumes may be served. */
@@ -79,9 +88,22 @@ export class CsiDriverGuard {
     return `the CSIDriver object ${this.#name} has not been read yet${why}`
   }
 
+  /** Since when the object has not been watched; undefined while it is, or where the right to do so is missing. */
+  outage(): Outage | undefined {
+    const { outage } = this.#reflector
+    return outage?.error?.code === 'KUBERNETES_API' && outage.error.status === 403 ? undefined : outage
+  }
+
   /** Whether tokens come as CSI secrets, so that the volume context cannot hold any that the kubelet has sent (KEP-5538). */
   tokensInSecrets(): boolean {
     return this.#reflector.get(this.#name)?.spec.serviceAccountTokenInSecrets === true
+  }
+
+  /** What must be added to the object for tokens of an audience, for people; undefined where nothing must, as far as known. */
+  tokenObstacle(audience: string): string | undefined {
+    const object = this.#reflector.get(this.#name)
+    const changes = object === undefined ? [] : tokenChanges(object, audience)
+    return changes.length === 0 ? undefined : `the CSIDriver object ${this.#name} must have ${changes.join(' and ')}`
   }
 
   close(): Promise<void> {

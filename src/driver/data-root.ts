@@ -1,9 +1,9 @@
-import { mkdir, open, readFile, realpath } from 'node:fs/promises'
+import { access, constants, type FileHandle, mkdir, open, readFile, realpath, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Libc } from '../runtime/libc.ts'
 import type { Log } from '../runtime/log.ts'
-import { formerFolder } from './adoption.ts'
+import { formerFolder } from './former-metadata.ts'
 import { mountOf, readMountInfo } from '../volume/mount-info.ts'
 
 /** How often a lock that another process holds is tried again, in milliseconds; flock(2) can only be waited for by blocking. */
@@ -20,6 +20,8 @@ export interface DataRoot {
   readonly volumes: string
   /** Where cert-manager's csi-driver keeps its volumes. */
   readonly former: string
+  /** Why no new volume can be made in it now, for people; undefined where one can. */
+  obstacle(): Promise<string | undefined>
   close(): Promise<void>
 }
 
@@ -56,7 +58,28 @@ export async function openDataRoot(
     await lock.close()
     throw error
   }
-  return { volumes: join(path, 'volumes'), former: join(path, formerFolder), close: () => lock.close() }
+  return {
+    volumes: join(path, 'volumes'),
+    former: join(path, formerFolder),
+    obstacle: () => dataRootObstacle(path, lock),
+    close: () => lock.close(),
+  }
+}
+
+async function dataRootObstacle(path: string, lock: FileHandle): Promise<string | undefined> {
+  try {
+    await access(path, constants.W_OK | constants.X_OK)
+    const [held, found] = await Promise.all([lock.stat(), stat(join(path, 'lock'))])
+    if (held.ino !== found.ino || held.dev !== found.dev) {
+      return `the data root ${path} is another folder than at the start: restart the driver`
+    }
+    const { bavail, ffree, files } = await statfs(path)
+    // Some file systems make inodes as they are needed, and count none.
+    if (bavail === 0 || (files > 0 && ffree === 0)) return `the file system of the data root ${path} is full`
+    return undefined
+  } catch (error) {
+    return `the data root ${path} cannot be used: ${(error as Error).message}`
+  }
 }
 
 /**

@@ -15,11 +15,13 @@ import { KeyPool } from '../x509/key-pool.ts'
 import { serveControl } from './control.ts'
 import { openDataRoot, readBootId, swapIsOn } from './data-root.ts'
 import { identityService } from './identity-service.ts'
-import { createDriverMetrics, type DriverMetrics } from './metrics.ts'
+import { createDriverMetrics, type DriverMetrics, registerKeyPoolMetrics } from './metrics.ts'
 import { nodeService } from './node-service.ts'
 import type { PodEvents } from './pod-events.ts'
 import { openGate, type PodGate } from './pod-gate.ts'
-import { registerWithKubelet } from './registration.ts'
+import { noPodMetadataSource, type PodMetadataSource } from './pod-metadata.ts'
+import { type KubeletRegistration, registerWithKubelet } from './registration.ts'
+import { registerVolumeMetrics } from './volume-metrics.ts'
 import type { VolumeReport } from './volume-report.ts'
 import { Volumes } from './volumes.ts'
 
@@ -46,6 +48,7 @@ export interface DriverOptions {
   readonly mounter: Mounter
   readonly events: PodEvents
   readonly gate: PodGate
+  readonly podMetadata: PodMetadataSource
   /** Whether a pod whose gates are closed is started with an empty volume. */
   readonly continueOnNotReady: boolean
   /** Whether the kubelet is told how full and how well each volume is. */
@@ -58,8 +61,10 @@ export interface DriverOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics?: DriverMetrics
-  /** Told when the driver cannot do its work any more and should end. */
-  readonly onFatal: (reason: string) => void
+  /** In [0, 1), for what must not happen at the same time on all nodes. @default {Math.random} */
+  readonly random?: () => number
+  /** Whether any swap is on. @default {what /proc/swaps says} */
+  readonly swapOn?: () => Promise<boolean>
 }
 
 export const driverDefaults = {
@@ -68,6 +73,7 @@ export const driverDefaults = {
   volumeSize: 4 * 1024 * 1024,
   keyPool: 16,
   gate: openGate,
+  podMetadata: noPodMetadataSource,
   continueOnNotReady: false,
   volumeStats: false,
 } as const
@@ -76,8 +82,12 @@ export const driverDefaults = {
 export interface Driver {
   readonly endpoint: string
   readonly metrics: DriverMetrics
+  /** What keeps it from taking new volumes, for people: the kubelet has not taken it, or the data root cannot be written to. */
+  obstacles(): Promise<readonly string[]>
   /** Tells that a pod has changed, so that its gates are looked at. */
   podChanged(podUid: string): void
+  /** Tells that an issuer can be reached again, so that what could not reach it is tried soon. */
+  issuerIsBack(): void
   /** What it looks after, for people. */
   inspect(): VolumeReport[]
   /** Whether somebody here still needs a request, which the issuer then must keep. */
@@ -88,6 +98,10 @@ export interface Driver {
 
 /** How many RSA keys are made at once. More would keep Node's four I/O threads from files and name look-ups. */
 const rsaSlots = 2
+/** grpc-js would count every call for a debugging service (channelz) that nobody can reach here. */
+const serverOptions = { 'grpc.enable_channelz': 0 }
+/** What a volume gets that asks for nothing else, in bits; such keys are made ahead. */
+const usualRsaSize = 2048
 /** How long calls that are being answered may take when the driver stops, in milliseconds. */
 const drainTime = 2000
 
@@ -107,7 +121,7 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
   const keys = new KeyPool({
     generator: createKeyGenerator(new Semaphore(rsaSlots)),
     capacity: options.keyPool,
-    sizes: [2048],
+    clock,
   })
   parts.defer(() => keys.close())
   const metrics = options.metrics ?? createDriverMetrics()
@@ -119,16 +133,15 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
     formerDirectory: dataRoot.former,
     bootId: await readBootId(),
     keys,
-    random: Math.random,
+    random: options.random ?? Math.random,
     newRequestId: () => randomBytes(16).toString('hex'),
-    swapOn: swapIsOn,
+    swapOn: options.swapOn ?? swapIsOn,
   })
+  registerVolumeMetrics(metrics.registry, () => volumes.reports(), clock)
+  registerKeyPoolMetrics(metrics.registry, keys)
   parts.defer(() => volumes.close())
-  // The socket is served meanwhile; calls that need to know the volumes wait.
-  const restored = volumes.restore()
-  restored.catch(() => {})
 
-  const server = new Server()
+  const server = new Server(serverOptions)
   server.addService(serviceDefinition(Identity), implementation<typeof Identity>(identityService(driverName, version)))
   const node = nodeService({ ...options, volumes, metrics })
   server.addService(serviceDefinition(Node), implementation<typeof Node>(node))
@@ -139,25 +152,33 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
     await volumes.close()
     await drain(server, clock)
   })
+  // The socket first: calls that need to know the volumes wait for them, and a kubelet or a probe sees that the driver is there.
+  const restored = volumes.restore()
+  restored.catch(() => {})
   const control = await serveControl(options.dataRoot, {
     inspect: () => volumes.reports(),
     renew: (volumeId) => volumes.renew(volumeId),
   })
   parts.defer(() => control.close())
   const directory = options.registrationDirectory
+  let registration: KubeletRegistration | undefined
   if (directory !== undefined) {
-    const onRefused = (reason: string): void => options.onFatal(`the kubelet does not register this driver: ${reason}`)
-    const registration = await registerWithKubelet({ directory, driverName, endpoint, clock, log, onRefused }, signal)
-    parts.defer(() => registration.close())
+    registration = await registerWithKubelet({ directory, driverName, endpoint, clock, log }, signal)
+    parts.defer(() => registration?.close())
   }
   await restored
+  // Not before: to make keys keeps a core busy for seconds.
+  keys.keep(usualRsaSize)
   log.info({ socket: endpoint, volumes: volumes.reports().length, memory: options.mounter.description }, 'serving')
 
   const whole = parts.move()
   return {
     endpoint,
     metrics,
+    obstacles: async () =>
+      [registration?.obstacle(), await dataRoot.obstacle()].filter((obstacle) => obstacle !== undefined),
     podChanged: (podUid) => volumes.podChanged(podUid),
+    issuerIsBack: () => volumes.issuerIsBack(),
     inspect: () => volumes.reports(),
     isNeeded: (volumeId, requestId) => volumes.isNeeded(volumeId, requestId),
     close: () => whole.disposeAsync(),

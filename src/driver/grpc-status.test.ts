@@ -20,6 +20,7 @@ import { MountError } from '../volume/mounter.ts'
 import { StoreError } from '../volume/store.ts'
 import { InvalidAttributesError, InvalidCallError, NotReadyError, OtherTargetError, RefusedError } from './errors.ts'
 import { callStatus } from './grpc-status.ts'
+import { PodGoneError, PodUnreadableError } from './pod-metadata.ts'
 
 const request = 'CertificateRequest sandbox/podpass-0f3c'
 
@@ -29,6 +30,8 @@ test.each([
   [new OtherTargetError('csi-1', '/a'), 'FAILED_PRECONDITION'],
   [new RefusedError('denied'), 'FAILED_PRECONDITION'],
   [new NotReadyError('not yet'), 'UNAVAILABLE'],
+  [new PodGoneError('gone'), 'FAILED_PRECONDITION'],
+  [new PodUnreadableError('forbidden'), 'UNAVAILABLE'],
   [new RequestDeniedError(request, 'no'), 'FAILED_PRECONDITION'],
   [new RequestFailedError(request, 'no'), 'FAILED_PRECONDITION'],
   [new RequestGoneError(request), 'FAILED_PRECONDITION'],

@@ -8,6 +8,7 @@ import {
   RefusedError,
   NoSuchVolumeError,
 } from './errors.ts'
+import { PodGoneError, PodUnreadableError } from './pod-metadata.ts'
 import { PodTokensError } from './pod-tokens.ts'
 
 /** How a call ends that does not end well. */
@@ -34,11 +35,13 @@ export function callStatus(error: unknown): CallStatus {
   if (error instanceof InvalidCallError || error instanceof PodTokensError || error instanceof InvalidAttributesError) {
     return { code: status.INVALID_ARGUMENT, details }
   }
-  if (error instanceof RefusedError || error instanceof OtherTargetError) {
+  if (error instanceof RefusedError || error instanceof OtherTargetError || error instanceof PodGoneError) {
     return { code: status.FAILED_PRECONDITION, details }
   }
   if (error instanceof NoSuchVolumeError) return { code: status.NOT_FOUND, details }
-  if (error instanceof NotReadyError) return { code: status.UNAVAILABLE, details }
+  if (error instanceof NotReadyError || error instanceof PodUnreadableError) {
+    return { code: status.UNAVAILABLE, details }
+  }
   if (error instanceof IssuanceError) {
     return { code: error.final ? status.FAILED_PRECONDITION : status.UNAVAILABLE, details }
   }

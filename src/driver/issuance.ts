@@ -11,7 +11,7 @@ import { checkAnswer } from '../x509/answer.ts'
 import { createCertificateRequest } from '../x509/certificate-request.ts'
 import { decodePrivateKey, type KeyGenerator, keySpecOf } from '../x509/key.ts'
 import { requestExtensions } from '../x509/request-extensions.ts'
-import type { DriverMetrics } from './metrics.ts'
+import { type DriverMetrics, timed } from './metrics.ts'
 
 /** What an issuance needs of the node. */
 export interface IssuanceSurroundings {
@@ -34,6 +34,8 @@ export interface IssuanceSubject {
   readonly credentials: PodCredentials
   /** Whether there is a certificate already, whose key may be kept. */
   readonly reuseKey: boolean
+  /** Told the id of the request that is on its way, before the issuer hears of it. */
+  readonly onRequest: (requestId: string) => void
   /** Told of a request that was refused for good. It is left with the issuer until the next one, for people to look at. */
   readonly onRefused: (handle: RequestHandle) => void
 }
@@ -61,16 +63,22 @@ export async function obtainCertificate(
   progress: (state: string) => void,
 ): Promise<Obtained> {
   const pending = (await resumable(volume)) ?? (await prepare(volume, around, signal))
+  volume.onRequest(pending.request.id)
   const issuer = around.issuerFor(volume.spec.issuer)
   let { handle } = pending
   try {
-    handle = await issuer.submit(pending.request, signal, volume.credentials)
+    handle = await timed(around.metrics, 'submit', () =>
+      issuer.submit(pending.request, signal, volume.credentials, pending.handle),
+    )
     if (JSON.stringify(handle) !== JSON.stringify(pending.handle))
       await volume.store.writeHandle(pending.request, handle)
     const { name } = handle
     progress(`${name} is submitted`)
-    const answer = await issuer.wait(handle, signal, (state) => progress(`${name}: ${state}`))
-    return check(volume, around, pending.key, handle, answer)
+    const submitted = handle
+    const answer = await timed(around.metrics, 'wait', () =>
+      issuer.wait(submitted, signal, (state) => progress(`${name}: ${state}`)),
+    )
+    return await timed(around.metrics, 'check', () => check(volume, around, pending.key, submitted, answer))
   } catch (error) {
     // What stands for good must not be resumed; the next attempt makes a new request.
     if (!signal.aborted && error instanceof IssuanceError && error.final) {
@@ -93,14 +101,19 @@ async function resumable({ store, log }: IssuanceSubject): Promise<Pending | und
 
 async function prepare(volume: IssuanceSubject, around: IssuanceSurroundings, signal: AbortSignal): Promise<Pending> {
   const { pod, issuer, subject, names, usages, isCA, duration, annotations, key: asked, request: options } = volume.spec
-  const key = (await reusableKey(volume)) ?? (await around.keys.generate(asked.spec, signal))
-  const extensions = requestExtensions({ ...options, usages, isCA })
-  const csr = createCertificateRequest(key, { subject, names, extensions }, options.signatureAlgorithm)
-  const id = around.newRequestId()
-  const request = { id, volumeId: volume.id, pod, issuer, csr, usages: [...usages], isCA, duration, annotations }
-  const pending: Pending = { request, key, handle: undefined }
-  await volume.store.writePending(pending)
-  around.metrics.requests.inc()
+  const { metrics } = around
+  const key =
+    (await reusableKey(volume)) ?? (await timed(metrics, 'key', () => around.keys.generate(asked.spec, signal)))
+  const pending = await timed(metrics, 'request', async () => {
+    const extensions = requestExtensions({ ...options, usages, isCA })
+    const csr = createCertificateRequest(key, { subject, names, extensions }, options.signatureAlgorithm)
+    const id = around.newRequestId()
+    const request = { id, volumeId: volume.id, pod, issuer, csr, usages: [...usages], isCA, duration, annotations }
+    const made: Pending = { request, key, handle: undefined }
+    await volume.store.writePending(made)
+    return made
+  })
+  metrics.requests.inc()
   return pending
 }
 

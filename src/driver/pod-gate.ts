@@ -1,7 +1,7 @@
 import type { PodReference } from '../issuer/issuer.ts'
 import type { KubernetesClient } from '../kubernetes/client.ts'
 import type { Pod } from '../kubernetes/object.ts'
-import { Reflector } from '../kubernetes/reflector.ts'
+import { type Outage, Reflector } from '../kubernetes/reflector.ts'
 import { pods } from '../kubernetes/resource.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
@@ -49,7 +49,16 @@ export class WatchedPodGate implements PodGate {
 
   closed({ namespace, name, uid }: PodReference): string | undefined {
     const kept = this.#reflector.get(name, namespace)
-    return kept?.uid === uid ? kept.closed : 'the pod has not been seen yet'
+    if (kept?.uid === uid) return kept.closed
+    const error = this.outage()?.error
+    return error === undefined
+      ? 'the pod has not been seen yet'
+      : `the pods of this node cannot be read: ${error.message}`
+  }
+
+  /** Since when this node's pods have not been watched; undefined while they are. */
+  outage(): Outage | undefined {
+    return this.#reflector.outage
   }
 
   close(): Promise<void> {

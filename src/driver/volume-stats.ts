@@ -6,6 +6,7 @@ import {
   VolumeUsage_Unit,
 } from '../gen/csi/v1/csi_pb.ts'
 import type { Volume } from './volume.ts'
+import { memoryText } from './volume-memory.ts'
 
 /**
  * What NodeGetVolumeStats tells of a volume: bytes and inodes of its file system, and whether its certificate holds and can be
@@ -14,7 +15,9 @@ import type { Volume } from './volume.ts'
  * @param now - epoch milliseconds
  */
 export async function volumeStats(volume: Volume, now: number): Promise<NodeGetVolumeStatsResponse> {
-  const found = await statfs(volume.store.data, { bigint: true })
+  const isThere = await volume.store.isThere()
+  // Without the private memory, the target still shows what the pod sees.
+  const found = await statfs(isThere ? volume.store.data : volume.target, { bigint: true })
   const { bsize, blocks, bfree, bavail, files, ffree } = found
   return create(NodeGetVolumeStatsResponseSchema, {
     usage: [
@@ -26,16 +29,20 @@ export async function volumeStats(volume: Volume, now: number): Promise<NodeGetV
       },
       { unit: VolumeUsage_Unit.INODES, total: files, available: ffree, used: files - ffree },
     ],
-    volumeCondition: volumeCondition(volume, now),
+    volumeCondition: isThere ? volumeCondition(volume, now) : { abnormal: true, message: memoryGone },
   })
 }
 
+/** It is not mounted anew for a look; the next publish or renewal does that. */
+const memoryGone = "the volume's private memory was unmounted by somebody; the next publish or renewal mends that"
+
 function volumeCondition(volume: Volume, now: number): { readonly abnormal: boolean; readonly message: string } {
-  const { issued, lastError } = volume.report()
+  const { issued, lastError, detached } = volume.report()
   if (issued === undefined) return { abnormal: true, message: lastError ?? 'there is no certificate yet' }
   const end = new Date(issued.notAfter).toISOString()
   if (issued.notAfter <= now)
     return { abnormal: true, message: `the certificate has expired at ${end}: ${lastError ?? ''}` }
+  if (detached) return { abnormal: true, message: memoryText('lost') }
   if (lastError !== undefined)
     return { abnormal: true, message: `renewal fails, the certificate expires at ${end}: ${lastError}` }
   return { abnormal: false, message: `the certificate holds until ${end}` }

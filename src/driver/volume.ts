@@ -1,23 +1,26 @@
 import type { KeyObject } from 'node:crypto'
-import { IssuanceError, IssuerRefusedError, TokenMissingError } from '../issuer/errors.ts'
+import { IssuanceError, IssuerRefusedError, IssuerUnavailableError, TokenMissingError } from '../issuer/errors.ts'
 import type { IssuedCertificate, RequestHandle } from '../issuer/issuer.ts'
 import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import { Mutex } from '../runtime/mutex.ts'
 import type { Mounter } from '../volume/mounter.ts'
+import { passwordsFor } from '../volume/passwords.ts'
 import { buildPayload } from '../volume/payload.ts'
 import { isComplete, writePayload } from '../volume/payload-writer.ts'
-import { renewalSpread, renewalTime } from '../volume/renewal.ts'
+import { renewalSpread } from '../volume/renewal.ts'
+import { planRenewal } from '../volume/renewal-plan.ts'
 import type { VolumeSpec } from '../volume/spec.ts'
 import type { Issued, VolumeRecord, VolumeStore } from '../volume/store.ts'
 import { NotReadyError } from './errors.ts'
 import { type IssuanceSurroundings, obtainCertificate } from './issuance.ts'
-import type { DriverMetrics } from './metrics.ts'
+import { type DriverMetrics, timed } from './metrics.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { PodGate } from './pod-gate.ts'
 import { liveToken, noTokens, type PodTokens } from './pod-tokens.ts'
 import { firstDelay, isRefusal, renewalDelay } from './retry.ts'
-import type { VolumeReport } from './volume-report.ts'
+import { type MemoryOutcome, memoryReason, memoryText } from './volume-memory.ts'
+import { isFormer, type VolumeReport } from './volume-report.ts'
 import { Waiters } from './waiters.ts'
 
 /** What a volume needs of its node. */
@@ -28,6 +31,8 @@ export interface VolumeSurroundings extends IssuanceSurroundings {
   readonly events: PodEvents
   readonly metrics: DriverMetrics
   readonly gate: PodGate
+  /** Mounts a volume's private memory anew that somebody has unmounted; undefined where nobody has. */
+  readonly remount: (store: VolumeStore, record: VolumeRecord) => Promise<MemoryOutcome | undefined>
   /** Whether a pod whose gates are closed is started with an empty volume. */
   readonly continueOnNotReady: boolean
   /** In [0, 1), for backoff. */
@@ -35,7 +40,7 @@ export interface VolumeSurroundings extends IssuanceSurroundings {
   /** Told once a volume's first certificate is refused for good. Its memory is taken down before its callers hear of it. */
   readonly onRefused: (volume: Volume, error: IssuanceError) => void
   /** Told when the time at which a volume wants to be woken may have changed. */
-  readonly onSchedule: () => void
+  readonly onSchedule: (volume: Volume) => void
 }
 
 /** What a volume is doing. Each state holds exactly what it needs. */
@@ -56,6 +61,8 @@ type VolumeState =
 
 /** How long a closed gate is believed without a word of the pod, in milliseconds. */
 const gateLook = 3600_000
+/** Over how long renewals are spread that an outage has held up, in milliseconds. */
+const returnSpread = 5000
 /** How long a renewal waits for a token of the pod before that is trouble, in milliseconds. */
 const tokenPatience = 5 * 60_000
 
@@ -79,11 +86,16 @@ export class Volume {
   #tokens = noTokens
   /** Since when a renewal waits for a token of the pod, epoch milliseconds. */
   #tokenMissedAt: number | undefined
+  /** Whether the last attempt failed because its issuer could not be reached. */
+  #isUnreached = false
   /** Ends the wait for the next attempt at a first certificate. */
   #nudge: (() => void) | undefined
-  #lastError: string | undefined
+  /** Epoch milliseconds. */
+  #lastError: { readonly text: string; readonly at: number } | undefined
   /** The last request that was refused. */
   #refused: RequestHandle | undefined
+  /** The last request that was on its way, which a retry takes up again. */
+  #inFlight: string | undefined
 
   constructor(id: string, store: VolumeStore, spec: VolumeSpec, record: VolumeRecord, around: VolumeSurroundings) {
     this.id = id
@@ -117,11 +129,6 @@ export class Volume {
     return this.#refused
   }
 
-  /** When its certificate ends, epoch milliseconds. */
-  get notAfter(): number | undefined {
-    return this.#state.is === 'requesting' ? undefined : this.#state.issued.notAfter
-  }
-
   report(): VolumeReport {
     const state = this.#state
     const issued = state.is === 'requesting' ? undefined : state.issued
@@ -133,10 +140,14 @@ export class Volume {
       issuer: this.spec.issuer,
       state: state.is,
       shown: this.shown,
+      detached: this.#record.detached === true,
+      former: isFormer(this.store.directory),
+      progress: state.is === 'issued' ? undefined : state.progress,
       request: issued?.handle.name,
       issued: issued && { notBefore: issued.notBefore, notAfter: issued.notAfter, serial: issued.serial },
       renewAt: this.nextAttempt,
-      lastError: this.#lastError,
+      lastError: this.#lastError?.text ?? (this.#record.detached === true ? memoryText('lost') : undefined),
+      lastErrorAt: this.#lastError?.at,
     }
   }
 
@@ -148,6 +159,7 @@ export class Volume {
     }
     const pending = await this.store.readPending().catch(() => undefined)
     if (pending === undefined) return
+    this.#inFlight = pending.request.id
     if (pending.request.id === this.#state.issued.handle.id) await this.store.clearPending()
     else this.#state = { is: 'issued', issued: this.#state.issued, nextAttempt: this.#around.clock.now(), failures: 0 }
   }
@@ -176,7 +188,8 @@ export class Volume {
   }
 
   /**
-   * Shows the files to the pod, having looked that all of them are there.
+   * Shows the files to the pod, having looked that all of them are there. Where they are gone with their memory under a running pod,
+   * new ones are asked for, and shown once they are there.
    *
    * @throws {MountError}
    */
@@ -184,11 +197,16 @@ export class Volume {
     return this.#files.run(async () => {
       this.#ending.signal.throwIfAborted()
       const { certificate, privateKey, ca } = this.spec.files
-      const complete = await isComplete(this.store.data, [certificate, privateKey, ca])
+      let complete = await isComplete(this.store.data, [certificate, privateKey, ca])
+      if (!complete && (await this.#keepMemory())) {
+        complete = await isComplete(this.store.data, [certificate, privateKey, ca])
+        if (!complete && this.#record.shown && this.renewNow()) return
+      }
       if (!complete && !(this.#state.is === 'requesting' && (this.#record.shown || this.#isEmptyOnPurpose()))) {
         throw new NotReadyError(`volume ${this.id} lacks files, although it has a certificate; it must be unpublished`)
       }
-      await this.#around.mounter.show(this.store.data, this.target)
+      const { metrics, mounter } = this.#around
+      await timed(metrics, 'show', () => mounter.show(this.store.data, this.target))
       if (this.#record.shown) return
       this.#record = { ...this.#record, shown: true }
       await this.store.write(this.#record)
@@ -202,7 +220,20 @@ export class Volume {
     this.#nudge?.()
     if (this.#state.is !== 'issued' || this.#tokenMissedAt === undefined) return
     this.#state = { ...this.#state, nextAttempt: this.#around.clock.now() }
-    this.#around.onSchedule()
+    this.#around.onSchedule(this)
+  }
+
+  /**
+   * Told that its issuer can be reached again: an attempt that could not reach it is repeated soon, not at the end of its backoff,
+   * which is minutes after a long outage. Renewals are spread over some seconds, as every node hears of it at once.
+   */
+  issuerIsBack(): void {
+    if (!this.#isUnreached) return
+    this.#nudge?.()
+    if (this.#state.is !== 'issued' || this.#state.nextAttempt === undefined) return
+    const soon = this.#around.clock.now() + this.#around.random() * returnSpread
+    this.#state = { ...this.#state, nextAttempt: Math.min(this.#state.nextAttempt, soon) }
+    this.#around.onSchedule(this)
   }
 
   /** Told that the pod has changed: what has waited for its gates goes on where they are open. */
@@ -219,7 +250,7 @@ export class Volume {
     if (this.#state.is === 'requesting') return false
     if (this.#state.is === 'issued') {
       this.#state = { ...this.#state, nextAttempt: this.#around.clock.now() }
-      this.#around.onSchedule()
+      this.#around.onSchedule(this)
     }
     return true
   }
@@ -248,7 +279,7 @@ export class Volume {
   /** Whether a request is this volume's last one, or may become it. */
   isNeeded(requestId: string): boolean {
     if (this.#state.is !== 'issued') return true
-    return [this.#state.issued.handle.id, this.#refused?.id].includes(requestId)
+    return [this.#state.issued.handle.id, this.#refused?.id, this.#inFlight].includes(requestId)
   }
 
   /** What the issuer may still hold of this volume. */
@@ -263,6 +294,8 @@ export class Volume {
       try {
         await this.#waitForGate()
         signal.throwIfAborted()
+        if (failures > 1) this.#around.metrics.retries.inc()
+        if (failures > 1) await this.#files.run(() => this.#keepMemory())
         await this.#obtain()
         this.#waiters.resolve()
         return
@@ -310,7 +343,9 @@ export class Volume {
   }
 
   async #renew(before: Issued, failures: number): Promise<void> {
+    if (failures > 0) this.#around.metrics.retries.inc()
     try {
+      await this.#files.run(() => this.#keepMemory())
       await this.#obtain()
       this.#tokenMissedAt = undefined
       this.#around.metrics.renewals.inc({ outcome: 'success' })
@@ -319,7 +354,7 @@ export class Volume {
       if (this.#waitsForToken(error)) {
         const nextAttempt = this.#around.clock.now() + tokenPatience
         this.#state = { is: 'issued', issued: before, nextAttempt, failures }
-        this.#around.onSchedule()
+        this.#around.onSchedule(this)
         return
       }
       this.#around.metrics.renewals.inc({ outcome: 'failure' })
@@ -332,7 +367,7 @@ export class Volume {
       })
       this.#state = { is: 'issued', issued: before, nextAttempt, failures: failures + 1 }
     }
-    this.#around.onSchedule()
+    this.#around.onSchedule(this)
   }
 
   /** A token that is missing is no failure until the kubelet has had time to send a fresh one with its next republish. */
@@ -356,6 +391,9 @@ export class Volume {
         log: this.#log,
         credentials: { token: (audience) => liveToken(this.#tokens, audience, this.#around.clock.now()) },
         reuseKey,
+        onRequest: (requestId) => {
+          this.#inFlight = requestId
+        },
         onRefused: (handle) => {
           this.#refused = handle
         },
@@ -372,11 +410,35 @@ export class Volume {
     await this.#files.run(() => this.#replace(key, answer, issued))
   }
 
+  /**
+   * Looks whether the private memory is still there, and mounts it anew where it is not. Without it, nothing secret is written: the
+   * folders that keys are written to are only ever made in it.
+   *
+   * @returns whether it was mounted anew
+   */
+  async #keepMemory(): Promise<boolean> {
+    this.#ending.signal.throwIfAborted()
+    if (await this.store.isThere()) return false
+    const outcome = await this.#around.remount(this.store, this.#record)
+    if (outcome === undefined) return false
+    if (outcome === 'lost' && this.#record.shown) this.#record = { ...this.#record, detached: true }
+    await this.store.writePasswords(passwordsFor(this.spec.keystores))
+    await this.store.write(this.#record)
+    if (this.#record.shown) this.#around.events.record(this.spec.pod, 'Warning', memoryReason, memoryText(outcome))
+    this.#log.error({ outcome, shown: this.#record.shown }, memoryText(outcome))
+    return true
+  }
+
   /** Puts a checked certificate in place. From here the pod sees it, or after a crash the same request is resumed. */
   async #replace(key: KeyObject, answer: IssuedCertificate, issued: Issued): Promise<void> {
     this.#ending.signal.throwIfAborted()
     const group = this.spec.fsGroup ?? numericGroup(this.#record.mountGroup)
-    await writePayload(this.store.data, buildPayload(this.spec, key, answer, this.#around.clock.now()), group)
+    const { clock, metrics } = this.#around
+    await timed(metrics, 'write', () =>
+      writePayload(this.store.data, buildPayload(this.spec, key, answer, clock.now()), group),
+    )
+    // What the target shows of memory that is lost is of no use to containers that start from now on.
+    if (this.#record.detached === true) await this.#around.mounter.show(this.store.data, this.target)
     const superseded = this.#record.issued?.handle
     const renewAt = this.#renewalOf(issued)
     this.#record = { ...this.#record, issued: renewAt === undefined ? issued : { ...issued, renewAt } }
@@ -384,21 +446,21 @@ export class Volume {
     await this.store.clearPending()
     this.#state = { is: 'issued', issued, nextAttempt: renewAt, failures: 0 }
     this.#lastError = undefined
+    this.#isUnreached = false
     this.#log.info(
       { request: issued.handle.name, serial: issued.serial, expires: new Date(issued.notAfter).toISOString() },
       superseded === undefined ? 'certificate issued' : 'certificate renewed',
     )
     if (superseded !== undefined && superseded.id !== issued.handle.id) this.#forget(superseded)
-    this.#around.onSchedule()
+    this.#around.onSchedule(this)
   }
 
   #renewalOf(issued: Issued): number | undefined {
     if (!this.spec.renewal.automatic) return undefined
     if (issued.renewAt !== undefined) return issued.renewAt
-    const time = renewalTime(issued, this.spec.renewal.before, renewalSpread(this.id))
-    // An issuer that dates certificates back can make that time lie in the past when they come; a tenth of what is left is kept.
-    const now = this.#around.clock.now()
-    return Math.max(time, now + (issued.notAfter - now) / 10)
+    const { at, warning } = planRenewal(issued, this.spec.renewal, renewalSpread(this.id), this.#around.clock.now())
+    if (warning !== undefined) this.#around.events.record(this.spec.pod, 'Warning', 'RenewalWindow', warning)
+    return at
   }
 
   #forget(handle: RequestHandle): void {
@@ -418,11 +480,15 @@ export class Volume {
   }
 
   #report(reason: string, error: unknown, context: Readonly<Record<string, string>>): void {
-    this.#around.metrics.failures.inc({ reason: error instanceof IssuanceError ? error.code : 'INTERNAL' })
-    const added = Object.entries(context).map(([name, value]) => `; ${name} ${value}`)
+    const { failures, denials } = this.#around.metrics
+    failures.inc({ reason: error instanceof IssuanceError ? error.code : 'INTERNAL' })
+    if (isRefusal(error)) denials.inc({ reason: error.code })
+    // What is the same each time is one event with a count; when the next attempt is made is not.
+    const end = context['expires'] === undefined ? '' : `; expires ${context['expires']}`
     const text = messageOf(error)
-    this.#lastError = text
-    this.#around.events.record(this.spec.pod, 'Warning', reason, `${text}${added.join('')}`)
+    this.#isUnreached = error instanceof IssuerUnavailableError
+    this.#lastError = { text, at: this.#around.clock.now() }
+    this.#around.events.record(this.spec.pod, 'Warning', reason, `${text}${end}`)
     this.#log.error({ error, ...context }, reason === 'RenewalFailed' ? 'renewal failed' : 'issuance failed')
   }
 }

@@ -2,12 +2,12 @@ import { access, mkdir, readdir, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { IssuanceError } from '../issuer/errors.ts'
 import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
-import type { Timer } from '../runtime/clock.ts'
 import { KeyedMutex } from '../runtime/mutex.ts'
-import { readFormerVolume } from './adoption.ts'
+import { type AdoptedVolume, adoptFormer, adoptUnreadable, isShown, issuedInPlace } from './adoption.ts'
 import { Denials } from './denials.ts'
+import type { PodMetadata } from '../volume/pod-metadata.ts'
 import { type Passwords, passwordsIn, sanitizeContext, withPasswords } from '../volume/passwords.ts'
-import { parseVolumeSpec, type SpecDefaults, type VolumeSpec } from '../volume/spec.ts'
+import { parseVolumeSpec, type SpecDefaults } from '../volume/spec.ts'
 import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
 import {
   InvalidAttributesError,
@@ -18,8 +18,20 @@ import {
 } from './errors.ts'
 import type { NodeGetVolumeStatsResponse } from '../gen/csi/v1/csi_pb.ts'
 import { volumeStats } from './volume-stats.ts'
+import { AdoptionError, podInContext, readFormerVolume } from './former-metadata.ts'
+import { type PodMetadataSource, referencedMetadata } from './pod-metadata.ts'
 import { noTokens, type PodTokens } from './pod-tokens.ts'
+import { UnmanagedVolumes } from './unmanaged-volumes.ts'
+import { RenewalClock } from './renewal-clock.ts'
 import { Volume, type VolumeSurroundings } from './volume.ts'
+import {
+  type MemoryOutcome,
+  memoryReason,
+  type MemorySurroundings,
+  memoryText,
+  mountMemory,
+  remountMemory,
+} from './volume-memory.ts'
 import type { VolumeReport } from './volume-report.ts'
 
 /** A NodePublishVolume call, its required fields looked at. */
@@ -34,27 +46,23 @@ export interface PublishCall {
   readonly passwords: Passwords
   /** An SELinux context from the mount flags. */
   readonly selinuxContext: string | undefined
+  /** What the attributes refer to of the pod's labels and annotations, once it was read. */
+  readonly podMetadata?: PodMetadata
 }
 
-export interface VolumesOptions extends Omit<VolumeSurroundings, 'onRefused' | 'onSchedule'> {
+export interface VolumesOptions
+  extends Omit<VolumeSurroundings, 'onRefused' | 'onSchedule' | 'remount'>, MemorySurroundings {
   /** Where the private memory of all volumes is mounted, one folder each. */
   readonly directory: string
   /** Where volumes of cert-manager's csi-driver may be found: one private memory for all, a folder each. */
   readonly formerDirectory: string
   readonly bootId: string
   readonly defaults: SpecDefaults
-  /** The most that a volume's files may take, in bytes. */
-  readonly volumeSize: number
-  /** Refuses volumes where the kernel could write keys to swap. */
-  readonly requireNoswap: boolean
-  /** Whether any swap is on. */
-  readonly swapOn: () => Promise<boolean>
+  readonly podMetadata: PodMetadataSource
   /** Why no new volume may be served, for people; undefined where it may. */
   readonly obstacle: () => string | undefined
 }
 
-/** The longest sleep of the renewal timer: it compares the wall clock at least this often, so that a suspend delays nothing for long. */
-const longestSleep = 3600_000
 const volumeIdForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 
 /** All volumes of the node: found again after a restart, published, woken when it is time to renew, and unpublished. */
@@ -65,23 +73,30 @@ export class Volumes {
   readonly #denials: Denials
   /** Volumes of the former driver, by id: they stay in the folder that their pods see. */
   readonly #former = new Map<string, VolumeStore>()
+  readonly #unmanaged: UnmanagedVolumes
   readonly #serial = new KeyedMutex()
-  #restored: Promise<void> = Promise.resolve()
-  #timer: Timer | undefined
+  readonly #renewals: RenewalClock
+  /** Settled once every volume that was left is taken up; calls that need to know them wait for it. */
+  readonly #restored = Promise.withResolvers<void>()
+  #restoring: Promise<void> | undefined
   #closed = false
+  readonly #closing = new AbortController()
 
   constructor(options: VolumesOptions) {
     this.#options = options
-    this.#denials = new Denials(options.clock, ({ issuer, handle }) => this.#forget(issuer, handle))
+    this.#renewals = new RenewalClock(options.clock, (now) => this.#wake(now))
+    this.#unmanaged = new UnmanagedVolumes(options)
+    this.#denials = new Denials(options.clock, ({ issuer, handle }) => void this.#discard(issuer, handle))
     this.#around = {
       ...options,
       onRefused: (volume, error) => void this.#abandon(volume, error),
-      onSchedule: () => this.#schedule(),
+      onSchedule: (volume) => this.#renewals.wakeAt(volume.nextAttempt),
+      remount: (store, record) => this.#remount(store, record),
     }
   }
 
   reports(): VolumeReport[] {
-    return [...this.#volumes.values()].map((volume) => volume.report())
+    return [...[...this.#volumes.values()].map((volume) => volume.report()), ...this.#unmanaged.reports()]
   }
 
   /**
@@ -99,10 +114,15 @@ export class Volumes {
    * @throws {NoSuchVolumeError}
    */
   async stats(volumeId: string, path: string): Promise<NodeGetVolumeStatsResponse> {
-    await this.#restored
+    await this.#restored.promise
     const volume = this.#volumes.get(volumeId)
     if (volume === undefined || volume.target !== path) throw new NoSuchVolumeError(volumeId, path)
     return volumeStats(volume, this.#options.clock.now())
+  }
+
+  /** Tells the volumes whose attempts could not reach their issuer that they may now. */
+  issuerIsBack(): void {
+    for (const volume of this.#volumes.values()) volume.issuerIsBack()
   }
 
   /** Tells the volumes of a pod that it has changed. */
@@ -121,16 +141,19 @@ export class Volumes {
    * socket may be served meanwhile.
    */
   restore(): Promise<void> {
-    this.#restored = this.#restoreAll()
-    return this.#restored
+    this.#restoring = this.#restoreAll().then(this.#restored.resolve, this.#restored.reject)
+    return this.#restored.promise
   }
 
   async #restoreAll(): Promise<void> {
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
     const names = await readdir(this.#options.directory)
-    await Promise.all(names.map((name) => this.#serial.run(name, () => this.#restoreOne(name))))
+    // One after the other: calls are answered in between, a probe among them.
+    for (const name of names) {
+      if (this.#closed) return
+      await this.#serial.run(name, () => this.#restoreOne(name))
+    }
     await this.#restoreFormer()
-    this.#schedule()
   }
 
   /**
@@ -144,8 +167,10 @@ export class Volumes {
       const form = 'letters, digits, ".", "_" and "-", at most 128, the first a letter or digit'
       throw new InvalidCallError(`volume_id ${JSON.stringify(call.volumeId)} is not valid: ${form}`)
     }
-    await this.#restored
-    const volume = await this.#serial.run(call.volumeId, () => this.#open(call))
+    await this.#restored.promise
+    const whole = await this.#complete(call, deadline, signal)
+    const volume = await this.#serial.run(call.volumeId, () => this.#open(whole))
+    if (volume === undefined) return
     volume.refresh(call.tokens)
     if (volume.target !== call.target) throw new OtherTargetError(volume.id, volume.target)
     await volume.waitForCertificate(deadline, signal)
@@ -161,7 +186,7 @@ export class Volumes {
   async unpublish(volumeId: string, target: string): Promise<void> {
     // An id that no volume can have must not become a path.
     if (!volumeIdForm.test(volumeId)) return this.#uncover(target)
-    await this.#restored
+    await this.#restored.promise
     await this.#serial.run(volumeId, async () => {
       const volume = this.#volumes.get(volumeId)
       await volume?.stop('the volume is being unpublished')
@@ -170,8 +195,8 @@ export class Volumes {
       await this.#takeDown(this.#store(volumeId), target)
       this.#volumes.delete(volumeId)
       this.#former.delete(volumeId)
-      this.#count()
-      if (volume !== undefined) for (const handle of handles) this.#forget(volume.spec.issuer, handle)
+      this.#unmanaged.delete(volumeId)
+      if (volume !== undefined) void this.#leaveIssuer(volume, handles)
       this.#denials.forget(volumeId)
     })
   }
@@ -179,129 +204,215 @@ export class Volumes {
   /** Answers whoever waits and stops all work. What is stored stays, and so does what pods see. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#timer?.cancel()
+    this.#closing.abort(new NotReadyError('the driver is stopping'))
+    this.#renewals.close()
     // A volume that is being restored or opened is in the map before its turn ends.
-    await this.#restored.catch(() => {})
+    await this.#restoring
     await this.#serial.idle()
     await Promise.all([...this.#volumes.values()].map((volume) => volume.stop('the driver is stopping')))
   }
 
-  async #open(call: PublishCall): Promise<Volume> {
+  /** Reads what a new volume's attributes refer to of its pod. An unpublish need not wait for that: nothing is held meanwhile. */
+  async #complete(call: PublishCall, deadline: number, signal: AbortSignal): Promise<PublishCall> {
+    const { clock, podMetadata } = this.#options
+    const keys = referencedMetadata(call.context)
+    const pod = podInContext(call.context)
+    if (keys === undefined || pod === undefined || this.#volumes.has(call.volumeId)) return call
+    try {
+      this.#denials.check(call.volumeId)
+      const obstacle = this.#options.obstacle()
+      if (obstacle !== undefined) throw new NotReadyError(obstacle)
+      const either = AbortSignal.any([signal, this.#closing.signal])
+      return { ...call, podMetadata: await podMetadata.read(pod, keys, deadline - clock.now(), either) }
+    } catch (error) {
+      // A pod may run with it, and then the kubelet must not hear of trouble.
+      if (this.#unmanaged.has(call.volumeId)) return call
+      throw error
+    }
+  }
+
+  /** @returns undefined for a volume that a pod runs with and that stays as it is, because it cannot be read */
+  async #open(call: PublishCall): Promise<Volume | undefined> {
     const known = this.#volumes.get(call.volumeId)
-    if (known !== undefined) return known
+    if (known !== undefined && !(await this.#isBereft(known))) return known
     if (this.#closed) throw new NotReadyError('the driver is stopping')
+    const store = this.#store(call.volumeId)
+    const isLive = this.#unmanaged.has(call.volumeId) && (await isShown(store, call.target, this.#options.mounter))
+    return isLive ? this.#openLive(store, call) : this.#openNew(store, call)
+  }
+
+  /** A pod runs with it, so the kubelet must not hear of trouble: it would take the volume away (k8s#121271). */
+  async #openLive(store: VolumeStore, call: PublishCall): Promise<Volume | undefined> {
+    const { bootId, clock } = this.#options
+    const { volumeId: id, target, context } = call
+    const formerAt = this.#former.has(id) ? clock.now() : undefined
+    try {
+      const obstacle = this.#options.obstacle()
+      if (obstacle !== undefined) throw new NotReadyError(obstacle)
+      const adopted = await adoptUnreadable(store, recordOf(call, bootId), call, this.#defaultsOf(call), formerAt)
+      this.#warn(adopted)
+      return await this.#take(store, adopted, call.tokens)
+    } catch (error) {
+      this.#unmanaged.add({ id, directory: store.directory, target, pod: podInContext(context), error })
+      return undefined
+    }
+  }
+
+  async #openNew(store: VolumeStore, call: PublishCall): Promise<Volume> {
     this.#denials.check(call.volumeId)
     const context = withPasswords(call.context, call.passwords)
-    const parsed = parseVolumeSpec(context, this.#options.defaults)
+    const parsed = parseVolumeSpec(context, this.#defaultsOf(call))
     if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
     const obstacle = this.#options.obstacle()
     if (obstacle !== undefined) throw new NotReadyError(obstacle)
-    const store = this.#store(call.volumeId)
-    const record: VolumeRecord = {
-      version: 1,
-      bootId: this.#options.bootId,
-      volumeId: call.volumeId,
-      target: call.target,
-      context: sanitizeContext(call.context),
-      mountGroup: call.mountGroup,
-      shown: false,
-    }
+    let record = recordOf(call, this.#options.bootId)
+    let regained = false
     try {
       await this.#prepare(store, call)
+      regained = await this.#options.mounter.regain(store.data, call.target)
+      const issued = regained ? await issuedInPlace(store, parsed.spec.files, undefined) : undefined
+      if (regained) record = { ...record, shown: true, issued }
       await store.writePasswords(passwordsIn(context))
       await store.write(record)
     } catch (error) {
+      // What a pod runs with is let go of before the rest is wiped.
+      if (regained) await this.#options.mounter.unmount(store.data).catch(() => {})
       // What cannot be taken down again is left for the unpublish, which only comes after an answer that is not final.
       await this.#takeDown(store, undefined).catch((failure: unknown) => {
         throw new NotReadyError(`${String(error)}; and it cannot be cleaned up: ${String(failure)}`, { cause: error })
       })
       throw error
     }
-    const volume = await this.#take(store, parsed.spec, record, call.tokens)
-    if (parsed.warnings.length > 0) {
-      const text = parsed.warnings.map(({ attribute, message }) => `${attribute}: ${message}`).join('; ')
-      this.#options.events.record(parsed.spec.pod, 'Warning', 'VolumeAttribute', text)
+    const volume = await this.#take(store, { spec: parsed.spec, record }, call.tokens)
+    if (regained) {
+      this.#options.metrics.memoryLosses.inc({ outcome: 'regained' })
+      this.#options.events.record(parsed.spec.pod, 'Warning', memoryReason, memoryText('regained'))
+      this.#options.log.error({ volume: volume.id, outcome: 'regained' }, memoryText('regained'))
     }
+    this.#warn(parsed)
     return volume
   }
 
-  async #prepare(store: VolumeStore, { selinuxContext, volumeId }: PublishCall): Promise<void> {
-    const { mounter, requireNoswap, swapOn, metrics, log, volumeSize } = this.#options
-    // What is there of the former driver is seen by a pod, so nothing is mounted over it.
-    if (this.#former.has(volumeId)) return store.prepare()
-    const size = { size: volumeSize }
-    const options = selinuxContext === undefined ? size : { ...size, selinuxContext }
-    const { noswap } = await mounter.mountPrivate(store.directory, options)
-    if (!noswap && (await swapOn())) {
-      metrics.swappable.set(1)
-      const text = 'swap is on and the kernel does not keep this tmpfs out of it (noswap needs Linux 6.3)'
-      if (requireNoswap)
-        throw new NotReadyError(`${text}; --require-noswap refuses that: turn swap off, or use a newer kernel`)
-      log.warn({ volume: volumeId }, `private keys may be written to disk: ${text}`)
-    }
-    await store.prepare()
+  /** Tells what is odd about a volume's attributes. */
+  #warn({ spec, warnings }: Pick<AdoptedVolume, 'spec' | 'warnings'>): void {
+    if (warnings.length === 0) return
+    const text = warnings.map(({ attribute, message }) => `${attribute}: ${message}`).join('; ')
+    this.#options.events.record(spec.pod, 'Warning', 'VolumeAttribute', text)
   }
 
-  async #take(store: VolumeStore, spec: VolumeSpec, record: VolumeRecord, tokens: PodTokens): Promise<Volume> {
+  async #prepare(store: VolumeStore, { selinuxContext, volumeId }: PublishCall): Promise<void> {
+    // What is there of the former driver is seen by a pod, so nothing is mounted over it.
+    if (this.#former.has(volumeId)) return store.prepare()
+    await mountMemory(store, selinuxContext, this.#options)
+  }
+
+  /** Mounts the memory of a volume anew. The former driver had one memory for all, which is not made again. */
+  async #remount(
+    store: VolumeStore,
+    { volumeId, target, selinuxContext }: VolumeRecord,
+  ): Promise<MemoryOutcome | undefined> {
+    if (!this.#former.has(volumeId)) return remountMemory(store, target, selinuxContext, this.#options)
+    if (await this.#hasFormerMemory()) {
+      await store.prepare()
+      return undefined
+    }
+    throw new NotReadyError(
+      `the former csi-driver's memory was unmounted by somebody; this volume is renewed again once the kubelet publishes it anew`,
+    )
+  }
+
+  #hasFormerMemory(): Promise<boolean> {
+    return this.#options.mounter.isPrivate(this.#options.formerDirectory)
+  }
+
+  /** Whether a volume of the former driver has lost its memory. It is let go of, and goes on as one of ours. */
+  async #isBereft(volume: Volume): Promise<boolean> {
+    if (!this.#former.has(volume.id) || (await this.#hasFormerMemory())) return false
+    await volume.stop('the volume is being taken up again')
+    this.#volumes.delete(volume.id)
+    this.#former.delete(volume.id)
+    return true
+  }
+
+  async #take(
+    store: VolumeStore,
+    { spec, record }: Pick<AdoptedVolume, 'spec' | 'record'>,
+    tokens: PodTokens,
+  ): Promise<Volume> {
     const volume = new Volume(record.volumeId, store, spec, record, this.#around)
     volume.refresh(tokens)
     this.#volumes.set(volume.id, volume)
-    this.#count()
+    this.#unmanaged.delete(volume.id)
     await volume.start()
+    // One that is taken up with its certificate waits for its renewal.
+    this.#renewals.wakeAt(volume.nextAttempt)
     return volume
   }
 
   async #restoreOne(name: string): Promise<void> {
-    const { log, mounter, bootId, defaults } = this.#options
+    const { mounter, bootId } = this.#options
     const store = this.#store(name)
+    let record: VolumeRecord | undefined
     try {
-      const record = (await mounter.isPrivate(store.directory)) ? await store.read() : undefined
+      record = (await mounter.isPrivate(store.directory)) ? await store.read() : undefined
       if (record === undefined || record.bootId !== bootId || (await this.#isAbandoned(record))) {
         await this.#takeDown(store, record?.target)
         return
       }
-      const parsed = parseVolumeSpec(withPasswords(record.context, await store.readPasswords()), defaults)
+      const context = withPasswords(record.context, await store.readPasswords())
+      const parsed = parseVolumeSpec(context, this.#defaultsOf(record))
       if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
-      await this.#take(store, parsed.spec, record, noTokens)
+      await this.#take(store, { spec: parsed.spec, record }, noTokens)
     } catch (error) {
-      // It may be in use, so it is left as it is: a publish makes it anew in place, an unpublish takes it down.
-      log.error({ error, volume: name }, 'a volume cannot be taken up again; it is not renewed')
+      this.#leave(name, store, record, error)
     }
   }
 
   /** Takes over what cert-manager's csi-driver has left, unless its memory was lost in a reboot. */
   async #restoreFormer(): Promise<void> {
-    const { formerDirectory, mounter, log, bootId, defaults } = this.#options
+    const { formerDirectory, mounter } = this.#options
     if (!(await mounter.isPrivate(formerDirectory))) return
-    for (const name of await readdir(formerDirectory)) {
-      const store = new VolumeStore(join(formerDirectory, name))
-      this.#former.set(name, store)
-      try {
-        const known = await store.read()
-        const { record, passwords } =
-          known === undefined
-            ? await readFormerVolume(store, bootId, defaults)
-            : { record: known, passwords: await store.readPasswords() }
-        const parsed = parseVolumeSpec(withPasswords(record.context, passwords), defaults)
-        if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
-        if (known === undefined) {
-          await store.prepare()
-          await store.writePasswords(passwords)
-          await store.write(record)
-          log.info({ volume: name }, 'a volume of the former driver is taken over')
-        }
-        await this.#take(store, parsed.spec, record, noTokens)
-      } catch (error) {
-        log.error({ error, volume: name }, 'a volume of the former driver cannot be taken over; it is not renewed')
-      }
+    for (const entry of await readdir(formerDirectory, { withFileTypes: true })) {
+      // It leaves files here when it meets broken metadata; they are no volumes.
+      if (entry.isDirectory()) await this.#serial.run(entry.name, () => this.#restoreFormerOne(entry.name))
     }
+  }
+
+  async #restoreFormerOne(name: string): Promise<void> {
+    const { formerDirectory, log, bootId } = this.#options
+    const store = new VolumeStore(join(formerDirectory, name))
+    this.#former.set(name, store)
+    let record: VolumeRecord | undefined
+    try {
+      const former = await readFormerVolume(store, bootId)
+      record = former?.record
+      if (former === undefined || (await this.#isAbandoned(former.record))) {
+        await this.#takeDown(store, record?.target)
+        this.#former.delete(name)
+        return
+      }
+      const adopted = await adoptFormer(store, former, this.#options)
+      if (former.record.issued === undefined) {
+        this.#warn(adopted)
+        log.info({ volume: name, warnings: adopted.warnings }, 'a volume of the former driver is taken over')
+      }
+      await this.#take(store, adopted, noTokens)
+    } catch (error) {
+      this.#leave(name, store, record, error)
+    }
+  }
+
+  /** Leaves a volume as it is, since it may be in use: a publish makes it whole in place, an unpublish takes it down. */
+  #leave(id: string, { directory }: VolumeStore, record: VolumeRecord | undefined, error: unknown): void {
+    const pod = error instanceof AdoptionError ? error.pod : record && podInContext(record.context)
+    this.#unmanaged.add({ id, directory, target: record?.target, pod, error })
   }
 
   /** Whether its unpublish was missed: pod folder and target are both gone from the host. */
   async #isAbandoned({ target }: VolumeRecord): Promise<boolean> {
     const podFolder = /^.*\/pods\/[^/]+(?=\/volumes\/)/.exec(target)?.[0] ?? dirname(target)
     // Where even the folder of all pods is missing, it is this process that cannot see the host.
-    return (await exists(dirname(podFolder))) && !(await exists(target)) && !(await exists(podFolder))
+    return !(await exists(target)) && !(await exists(podFolder)) && (await exists(dirname(podFolder)))
   }
 
   /** Unmounts the target, wipes every file, then unmounts the private memory. */
@@ -335,7 +446,7 @@ export class Volumes {
       try {
         await this.#takeDown(volume.store, volume.target)
         this.#volumes.delete(volume.id)
-        this.#count()
+        void this.#leaveIssuer(volume, [])
         volume.end(error)
       } catch (failure) {
         log.error({ error: failure, volume: volume.id }, 'a refused volume could not be taken down')
@@ -344,39 +455,55 @@ export class Volumes {
     })
   }
 
-  #forget(issuer: IssuerReference, handle: RequestHandle): void {
+  async #discard(issuer: IssuerReference, handle: RequestHandle): Promise<void> {
     const { issuerFor, log } = this.#options
-    issuerFor(issuer)
+    await issuerFor(issuer)
       .discard(handle)
       .catch((error: unknown) => log.warn({ error, request: handle.name }, 'a request is left with the issuer'))
+  }
+
+  /** Tells the issuer that a volume is gone, and with it what it still holds of it. Nobody waits for that. */
+  async #leaveIssuer({ id, spec }: Volume, handles: readonly RequestHandle[]): Promise<void> {
+    const { issuerFor, log } = this.#options
+    await Promise.all(handles.map((handle) => this.#discard(spec.issuer, handle)))
+    await issuerFor(spec.issuer)
+      .forget?.(id)
+      .catch((error: unknown) => log.warn({ error, volume: id }, 'something of a volume is left with the issuer'))
+  }
+
+  /** What a volume's attributes are read with. */
+  #defaultsOf({ podMetadata }: Pick<VolumeRecord, 'podMetadata'>): SpecDefaults {
+    return { ...this.#options.defaults, podMetadata }
   }
 
   #store(volumeId: string): VolumeStore {
     return this.#former.get(volumeId) ?? new VolumeStore(join(this.#options.directory, volumeId))
   }
 
-  #count(): void {
-    this.#options.metrics.volumes.set(this.#volumes.size)
-  }
-
-  /** Sets the one timer for all renewals. */
-  #schedule(): void {
-    this.#timer?.cancel()
-    if (this.#closed) return
-    const { clock, metrics } = this.#options
-    let first = Number.POSITIVE_INFINITY
-    let expiry = Number.POSITIVE_INFINITY
+  /** Wakes every volume that is due. @returns when the next one wants to be woken, epoch milliseconds */
+  #wake(now: number): number | undefined {
+    let first: number | undefined
     for (const volume of this.#volumes.values()) {
-      first = Math.min(first, volume.nextAttempt ?? Number.POSITIVE_INFINITY)
-      expiry = Math.min(expiry, volume.notAfter ?? Number.POSITIVE_INFINITY)
+      volume.wake(now)
+      const { nextAttempt } = volume
+      if (nextAttempt !== undefined && nextAttempt < (first ?? Number.POSITIVE_INFINITY)) first = nextAttempt
     }
-    metrics.nextExpiry.set(Number.isFinite(expiry) ? expiry / 1000 : 0)
-    if (!Number.isFinite(first)) return
-    this.#timer = clock.timer(Math.min(Math.max(first - clock.now(), 0), longestSleep), () => {
-      const now = clock.now()
-      for (const volume of this.#volumes.values()) volume.wake(now)
-      this.#schedule()
-    })
+    return first
+  }
+}
+
+/** What is stored of a volume that is published for the first time. */
+function recordOf(call: PublishCall, bootId: string): VolumeRecord {
+  return {
+    version: 1,
+    bootId,
+    volumeId: call.volumeId,
+    target: call.target,
+    context: sanitizeContext(call.context),
+    mountGroup: call.mountGroup,
+    podMetadata: call.podMetadata,
+    selinuxContext: call.selinuxContext,
+    shown: false,
   }
 }
 

@@ -1,7 +1,7 @@
 import type { KubernetesClient } from '../kubernetes/client.ts'
 import { ApiError } from '../kubernetes/errors.ts'
-import type { CertificateRequest, ObjectName } from '../kubernetes/object.ts'
-import { Reflector } from '../kubernetes/reflector.ts'
+import type { CertificateRequest, Condition, ObjectName } from '../kubernetes/object.ts'
+import { type Outage, Reflector } from '../kubernetes/reflector.ts'
 import { certificateRequests } from '../kubernetes/resource.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { formatGoDuration } from '../runtime/go-duration.ts'
@@ -21,6 +21,8 @@ export interface CertManagerOptions {
   readonly clock: Clock
   /** Whether a volume still needs a request; asked of each of this node's requests after a list, and who says no has it deleted. */
   readonly isNeeded: (volumeId: string, requestId: string) => boolean
+  /** Told when the API server can be reached again after it could not. */
+  readonly onReachable?: () => void
 }
 
 /** What is kept of each of this node's requests in memory: who it belongs to, not what it says. */
@@ -28,7 +30,11 @@ interface Kept extends ObjectName {
   readonly namespace: string
   readonly uid: string
   readonly volumeId: string | undefined
+  readonly ready: ReadyStatus
 }
+
+/** Unknown where there is no such condition yet. */
+type ReadyStatus = 'True' | 'False' | 'Unknown'
 
 /** A request that somebody waits for, or is about to. */
 interface Awaited {
@@ -36,6 +42,11 @@ interface Awaited {
   uid: string | undefined
   outcome: RequestOutcome
   changed: (() => void) | undefined
+}
+
+function readyStatus(conditions: readonly Condition[] = []): ReadyStatus {
+  const status = conditions.find(({ type }) => type === 'Ready')?.status
+  return status === 'True' || status === 'False' ? status : 'Unknown'
 }
 
 /** In whose name a request is created. */
@@ -69,14 +80,19 @@ export class CertManagerIssuer implements Issuer {
       clock,
       resource: certificateRequests,
       labelSelector: nodeSelector(nodeId),
-      transform: ({ metadata }) => ({
+      transform: ({ metadata, status }) => ({
         namespace: metadata.namespace ?? '',
         name: metadata.name ?? '',
         uid: metadata.uid ?? '',
         volumeId: volumeOf(metadata, nodeId),
+        ready: readyStatus(status?.conditions),
       }),
       handler: {
-        added: (request) => this.#tell(request),
+        added: (request, kept) => {
+          this.#tell(request)
+          // Its volume may have ended while it was being created.
+          this.#deleteUnneeded(kept)
+        },
         modified: (request) => this.#tell(request),
         deleted: (kept) => this.#change(kept, kept.uid, { is: 'gone' }),
       },
@@ -89,12 +105,25 @@ export class CertManagerIssuer implements Issuer {
         troubled = false
         log.info({}, 'certificate requests are watched again')
         this.#sweep()
+        this.#options.onReachable?.()
       },
     })
     this.#reflector.synced.then(
       () => this.#sweep(),
       () => {},
     )
+  }
+
+  /** Since when this node's requests have not been watched; undefined while they are. */
+  outage(): Outage | undefined {
+    return this.#reflector.outage
+  }
+
+  /** How many requests of this node there are, by the status of their Ready condition. */
+  requestCounts(): Readonly<Record<ReadyStatus, number>> {
+    const counts = { True: 0, False: 0, Unknown: 0 }
+    for (const { ready } of this.#reflector.values()) counts[ready]++
+    return counts
   }
 
   async submit(request: IssuanceRequest, signal: AbortSignal, credentials?: PodCredentials): Promise<RequestHandle> {
@@ -159,7 +188,13 @@ export class CertManagerIssuer implements Issuer {
 
   async discard(handle: RequestHandle): Promise<void> {
     const { namespace = '', name = '', uid = '' } = handle.reference
+    this.#awaited.delete(keyOf({ namespace, name }))
     await this.#delete({ namespace, name, uid })
+  }
+
+  /** Deletes what was told of a volume before it ended, and never by the answer to its creation, which was not waited for. */
+  async forget(volumeId: string): Promise<void> {
+    for (const kept of this.#reflector.values()) if (kept.volumeId === volumeId) this.#deleteUnneeded(kept)
   }
 
   async close(): Promise<void> {
@@ -240,16 +275,18 @@ export class CertManagerIssuer implements Issuer {
 
   /** Deletes what no volume of this node needs any more, such as requests whose volume ended while the API was away. */
   #sweep(): void {
-    for (const { namespace, name, uid, volumeId } of this.#reflector.values()) {
-      if (volumeId === undefined || !name.startsWith(namePrefix)) continue
-      if (this.#options.isNeeded(volumeId, name.slice(namePrefix.length))) continue
-      this.#delete({ namespace, name, uid }).catch((error: unknown) =>
-        this.#options.log.warn({ error, request: `${namespace}/${name}` }, 'a request without a volume is left'),
-      )
-    }
+    for (const kept of this.#reflector.values()) this.#deleteUnneeded(kept)
   }
 
-  async #delete({ namespace, name, uid }: Omit<Kept, 'volumeId'>): Promise<void> {
+  #deleteUnneeded({ namespace, name, uid, volumeId }: Kept): void {
+    if (volumeId === undefined || !name.startsWith(namePrefix)) return
+    if (this.#options.isNeeded(volumeId, name.slice(namePrefix.length))) return
+    this.#delete({ namespace, name, uid }).catch((error: unknown) =>
+      this.#options.log.warn({ error, request: `${namespace}/${name}` }, 'a request without a volume is left'),
+    )
+  }
+
+  async #delete({ namespace, name, uid }: Pick<Kept, 'namespace' | 'name' | 'uid'>): Promise<void> {
     if (uid === '') return
     try {
       await this.#options.client.delete(certificateRequests, { namespace, name }, { preconditions: { uid } })

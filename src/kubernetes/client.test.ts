@@ -127,6 +127,7 @@ test('a connection that only listens stays up as long as its peer answers', asyn
   const client = connect(server.config(), { pingInterval: 5, pingTimeout: 5_000 })
   const watch = client.watch(pods)
   const first = watch.next()
+  await expect.poll(() => server.received.length).toBe(1)
   await new Promise((resolve) => void setTimeout(resolve, 100))
   told()
   expect((await first).value).toMatchObject({ type: 'BOOKMARK' })
@@ -447,6 +448,8 @@ test('a server that is not there is tried once for all who call, and again later
     insecure: false,
     clientCertificate: undefined,
     authentication: { by: 'nothing' },
+    impersonation: undefined,
+    proxy: undefined,
     namespace: 'default',
   }
   const client = connect(config, { clock })

@@ -69,6 +69,11 @@ export class KubernetesClient {
     })
   }
 
+  /** How many calls are in flight, and how many wait because others are. Watches do not count. */
+  get load(): { readonly inFlight: number; readonly waiting: number } {
+    return this.#transport.load
+  }
+
   async get<T extends KubernetesObject>(
     resource: Resource<T>,
     name: ObjectName,

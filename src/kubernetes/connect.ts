@@ -1,5 +1,5 @@
 import { connect } from 'node:http2'
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import {
   checkServerIdentity,
   connect as connectTls,
@@ -8,13 +8,18 @@ import {
 } from 'node:tls'
 import { abortable } from './abortable.ts'
 import { Connection, type PingTiming } from './connection.ts'
+import { DeadlineExceeded, startDeadline } from './deadline.ts'
+import { errorText } from './error-text.ts'
 import { ConnectionError } from './errors.ts'
+import { openTunnel } from './tunnel.ts'
 
 /** The server's address and how it proves itself. */
 export interface Endpoint {
   readonly url: URL
   readonly serverName: string | undefined
   readonly insecure: boolean
+  /** Undefined for the direct way. */
+  readonly proxy: URL | undefined
 }
 
 /** What a connection presents and trusts, as PEM. */
@@ -34,7 +39,7 @@ const streamWindow = 1 << 20
 const connectionWindow = 8 << 20
 
 /**
- * Connects with TLS and HTTP/2, up to the server's first SETTINGS.
+ * Connects with TLS and HTTP/2, up to the server's first SETTINGS, through a proxy where there is one.
  *
  * @throws {ConnectionError}
  * @throws the signal's reason
@@ -45,26 +50,49 @@ export async function openConnection(
   timing: ConnectTiming,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const { origin, host } = endpoint.url
-  let socket: TLSSocket
+  const { host } = endpoint.url
+  const deadline = startDeadline(timing.clock, timing.connectTimeout, signal)
   try {
-    socket = connectTls(tlsOptions(endpoint, identity))
+    const carrier = await carrierOf(endpoint, identity, deadline.signal)
+    const socket = startTls(tlsOptions(endpoint, identity, carrier))
+    return await openSession(endpoint, socket, timing, deadline.signal)
   } catch (error) {
-    // A certificate that does not fit its key throws here, before any I/O.
-    throw unreachable(host, error)
+    if (signal.aborted) throw signal.reason
+    const isLate = error instanceof DeadlineExceeded
+    throw unreachable(host, isLate ? new Error(`no connection within ${timing.connectTimeout / 1000} s`) : error)
+  } finally {
+    deadline.clear()
   }
-  const session = connect(origin, {
+}
+
+/** What TLS goes over, where that is not a connection of its own. */
+async function carrierOf(endpoint: Endpoint, { ca }: TlsIdentity, signal: AbortSignal): Promise<Socket | undefined> {
+  const { url, proxy, insecure } = endpoint
+  if (proxy === undefined) return undefined
+  return await openTunnel(proxy, `${url.hostname}:${url.port || 443}`, { ca, insecure }, signal)
+}
+
+/** @throws where a certificate does not fit its key, before any I/O */
+function startTls(options: TlsOptions): TLSSocket {
+  try {
+    return connectTls(options)
+  } catch (error) {
+    options.socket?.destroy()
+    throw error
+  }
+}
+
+async function openSession(
+  { url }: Endpoint,
+  socket: TLSSocket,
+  timing: ConnectTiming,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const session = connect(url.origin, {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: streamWindow },
   })
-  const attempt = new Promise<Connection>((resolve, reject) => {
-    const timer = timing.clock.timer(timing.connectTimeout, () => {
-      reject(unreachable(host, new Error(`no connection within ${timing.connectTimeout / 1000} s`)))
-    })
-    const fail = (error: unknown): void => {
-      timer.cancel()
-      reject(unreachable(host, error))
-    }
+  const attempt = new Promise<Connection>((resolve, fail) => {
     session.on('error', fail)
     session.once('close', () => fail(new Error('the server closed the connection')))
     socket.once('secureConnect', () => {
@@ -73,9 +101,8 @@ export async function openConnection(
     })
     // Before its SETTINGS it is not known how many streams the server allows (RFC 9113 §5.1.2).
     session.once('remoteSettings', () => {
-      timer.cancel()
       session.off('error', fail)
-      resolve(new Connection(session, socket, host, timing))
+      resolve(new Connection(session, socket, url.host, timing))
     })
   })
   try {
@@ -87,13 +114,12 @@ export async function openConnection(
   }
 }
 
-function tlsOptions(endpoint: Endpoint, identity: TlsIdentity): TlsOptions {
+function tlsOptions(endpoint: Endpoint, identity: TlsIdentity, carrier: Socket | undefined): TlsOptions {
   // URL keeps the brackets of an IPv6 address.
   const host = endpoint.url.hostname.replace(/^\[|\]$/g, '')
   const expected = endpoint.serverName ?? host
   return {
-    host,
-    port: Number(endpoint.url.port || 443),
+    ...(carrier === undefined ? { host, port: Number(endpoint.url.port || 443) } : { socket: carrier }),
     ALPNProtocols: ['h2'],
     minVersion: 'TLSv1.2',
     rejectUnauthorized: !endpoint.insecure,
@@ -107,11 +133,5 @@ function tlsOptions(endpoint: Endpoint, identity: TlsIdentity): TlsOptions {
 }
 
 function unreachable(host: string, error: unknown): ConnectionError {
-  return new ConnectionError(`cannot connect to ${host}: ${textOf(error)}`, 'not-executed', error)
-}
-
-/** Node tries every address of a name, and joins the failures in an error without a text of its own. */
-function textOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(textOf).join('; ')
-  return error instanceof Error ? error.message : String(error)
+  return new ConnectionError(`cannot connect to ${host}: ${errorText(error)}`, 'not-executed', error)
 }

@@ -30,6 +30,18 @@ export type Authentication =
   | { readonly by: 'token-file'; readonly path: string }
   | { readonly by: 'exec'; readonly plugin: ExecPlugin }
 
+/**
+ * Who to act as, in the place of who one is (Kubernetes documentation "User impersonation"). The API server asks whether the real
+ * user may.
+ */
+export interface Impersonation {
+  readonly user: string
+  readonly uid: string | undefined
+  readonly groups: readonly string[]
+  /** Values by key, such as `scopes`. */
+  readonly extra: Readonly<Record<string, readonly string[]>>
+}
+
 /** How to reach an API server, and as whom. It may hold secrets: never log it. */
 export interface ConnectionConfig {
   /** `https://host[:port][/prefix]`. */
@@ -42,6 +54,10 @@ export interface ConnectionConfig {
   readonly insecure: boolean
   readonly clientCertificate: ClientCertificate | undefined
   readonly authentication: Authentication
+  /** Undefined to act as oneself. Never for requests with a token of their own. */
+  readonly impersonation: Impersonation | undefined
+  /** `http:` or `https:`, with user and password where it wants them; undefined for the direct way. */
+  readonly proxy: URL | undefined
   /** The namespace of a kubeconfig context or of the pod; `default` where there is none. */
   readonly namespace: string
 }

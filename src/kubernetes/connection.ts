@@ -24,7 +24,7 @@ export interface WireRequest {
   readonly method: string
   /** With the query. */
   readonly path: string
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string | string[]>>
   readonly body: string | undefined
 }
 

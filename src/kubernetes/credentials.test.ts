@@ -26,6 +26,8 @@ function credentials(config: Partial<ConnectionConfig>): Credentials {
     insecure: false,
     clientCertificate: undefined,
     authentication: { by: 'nothing' },
+    impersonation: undefined,
+    proxy: undefined,
     namespace: 'default',
     ...config,
   }

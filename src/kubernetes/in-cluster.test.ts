@@ -28,6 +28,8 @@ test('a pod reaches the API server with the files of its service account', async
     insecure: false,
     clientCertificate: undefined,
     authentication: { by: 'token-file', path: join(directory, 'token') },
+    impersonation: undefined,
+    proxy: undefined,
     namespace: 'namespace content',
   })
 })

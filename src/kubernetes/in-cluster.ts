@@ -37,6 +37,8 @@ export async function inClusterConfig(
     insecure: false,
     clientCertificate: undefined,
     authentication: { by: 'token-file', path: tokenPath },
+    impersonation: undefined,
+    proxy: undefined,
     namespace: await podNamespace(directory),
   }
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { delimiter, dirname, isAbsolute, resolve } from 'node:path'
 import * as v from 'valibot'
-import { LineCounter, parseDocument } from 'yaml'
+import { type Document, LineCounter, parseDocument } from 'yaml'
 import { ConfigurationError } from './errors.ts'
 
 /** Absent, empty and null are one to kubectl. */
@@ -15,6 +15,8 @@ const cluster = v.object({
   'tls-server-name': text,
   'insecure-skip-tls-verify': flag,
   'proxy-url': text,
+  // Answers are never asked for compressed, so there is nothing to switch off.
+  'disable-compression': flag,
   extensions: v.optional(v.array(v.object({ name: v.string(), extension: v.unknown() }))),
 })
 
@@ -40,6 +42,9 @@ const user = v.object({
   password: text,
   'auth-provider': v.optional(v.unknown()),
   as: text,
+  'as-uid': text,
+  'as-groups': v.optional(v.array(v.string())),
+  'as-user-extra': v.optional(v.record(v.string(), v.array(v.string()))),
 })
 
 const context = v.object({ cluster: v.string(), user: text, namespace: text })
@@ -151,9 +156,18 @@ async function readOne(
   if (problem !== undefined) {
     throw new ConfigurationError(`${path}: line ${lines.linePos(problem.pos[0]).line} is not YAML (${problem.code})`)
   }
-  const result = v.safeParse(file, document.toJS() ?? {})
+  const result = v.safeParse(file, contentOf(document, path) ?? {})
   if (!result.success) throw wrongField({ file: path, place: '', fields: undefined }, result.issues[0])
   return { path, content: result.output }
+}
+
+/** @throws {ConfigurationError} for aliases without an anchor, or too many of them; the error's own text would quote the file */
+function contentOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS()
+  } catch {
+    throw new ConfigurationError(`${path} is not YAML: its aliases lead nowhere, or to too much`)
+  }
 }
 
 /** The issue's own text would quote the value, which may be a secret. */

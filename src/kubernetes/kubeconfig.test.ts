@@ -135,6 +135,37 @@ test('an exec plugin keeps its arguments, environment and hint, and gets the clu
   })
 })
 
+test('a user who impersonates says whom, and a cluster behind a proxy where that is', async () => {
+  const extra = { scopes: ['view', 'edit'] }
+  const config = await load({
+    cluster: { 'proxy-url': `http://me:${secret}@proxy:3128`, 'disable-compression': true },
+    user: { token: secret, as: 'jane', 'as-uid': 'u-1', 'as-groups': ['developers'], 'as-user-extra': extra },
+  })
+  expect(config.impersonation).toEqual({ user: 'jane', uid: 'u-1', groups: ['developers'], extra })
+  expect(config.proxy?.host).toBe('proxy:3128')
+  expect(config.authentication.by).toBe('token')
+  const alone = await load({ user: { as: 'jane', 'as-groups': null, 'as-user-extra': null } })
+  expect(alone.impersonation).toEqual({ user: 'jane', uid: undefined, groups: [], extra: {} })
+})
+
+test('an exec plugin that asks for its cluster gets the proxy too', async () => {
+  const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: 'a', provideClusterInfo: true }
+  const config = await load({ cluster: { 'proxy-url': 'http://proxy:3128' }, user: { exec } })
+  expect(config.authentication).toMatchObject({ plugin: { cluster: { 'proxy-url': 'http://proxy:3128' } } })
+})
+
+test('another cluster and another user than those of the context can be named', async () => {
+  const others = kubeconfig() as { clusters: object[]; users: object[] }
+  others.clusters.push({ name: 'd', cluster: { server: 'https://d' } })
+  others.users.push({ name: 'v', user: { tokenFile: '/v' } })
+  const path = await write(others)
+  expect(await loadKubeconfig({ path, cluster: 'd', user: 'v' })).toMatchObject({
+    server: 'https://d',
+    authentication: { by: 'token-file', path: '/v' },
+  })
+  await expect(loadKubeconfig({ path, user: 'w' })).rejects.toThrow('user: there is no users entry "w"')
+})
+
 test('a command without a slash is looked up in PATH', async () => {
   const exec = { apiVersion: 'client.authentication.k8s.io/v1beta1', command: 'aws', args: null, env: null }
   const config = await load({ user: { exec } })
@@ -195,9 +226,19 @@ test('errors name entry and field and what is expected, not what stands there', 
 })
 
 test('what would be passed over in silence by others is refused', async () => {
-  expect(await refusal({ cluster: { 'proxy-url': 'http://proxy' } })).toMatch(/proxy-url: proxies are not supported/)
+  expect(await refusal({ cluster: { 'proxy-url': `socks5://${secret}@proxy` } })).toBe(
+    'clusters[c].cluster.proxy-url: SOCKS proxies are not supported, only http and https ones',
+  )
+  expect(await refusal({ cluster: { 'proxy-url': secret } })).toBe(
+    'clusters[c].cluster.proxy-url: expected http://host:port or https://host:port',
+  )
   expect(await refusal({ user: { username: 'a', password: secret } })).toMatch(/username: basic authentication/)
-  expect(await refusal({ user: { as: 'root' } })).toMatch(/as: impersonation/)
+  for (const part of [{ 'as-uid': '1' }, { 'as-groups': ['a'] }, { 'as-user-extra': { a: ['b'] } }]) {
+    expect(await refusal({ user: part })).toBe(
+      'users[u].user.as: expected a user beside as-uid, as-groups and as-user-extra',
+    )
+  }
+  expect(await refusal({ user: { as: `${secret}\n` } })).toMatch(/user.as: impersonation: user: expected a text/)
   expect(await refusal({ user: { 'auth-provider': { name: 'oidc' } } })).toMatch(/auth-provider: .*exec plugin/)
   expect(
     await refusal({ cluster: { 'insecure-skip-tls-verify': true, 'certificate-authority-data': pemData } }),
@@ -211,6 +252,11 @@ test('a file that is not YAML is refused with its line and without its text', as
   const error: unknown = await loadKubeconfig({ path }).catch((error: unknown) => error)
   expect(String(error)).toMatch(/config-\d+: line \d+ is not YAML/)
   expect(String(error)).not.toContain(secret)
+
+  const dangling = await loadKubeconfig({ path: await write(`users: *${secret}\n`) }).catch((error: unknown) => error)
+  expect(dangling).toBeInstanceOf(ConfigurationError)
+  expect(String(dangling)).toMatch(/config-\d+ is not YAML: its aliases lead nowhere/)
+  expect(String(dangling)).not.toContain(secret)
 })
 
 test('whatever the file holds, it is read or refused as a configuration, and its text is not repeated', async () => {

@@ -1,6 +1,14 @@
 import { readFile } from 'node:fs/promises'
-import type { Authentication, ClientCertificate, ConnectionConfig, ExecPlugin, Material } from './connection-config.ts'
+import type {
+  Authentication,
+  ClientCertificate,
+  ConnectionConfig,
+  ExecPlugin,
+  Impersonation,
+  Material,
+} from './connection-config.ts'
 import { ConfigurationError } from './errors.ts'
+import { impersonationHeaders } from './impersonation.ts'
 import {
   checkedEntry,
   type ClusterFields,
@@ -12,11 +20,16 @@ import {
   readKubeconfig,
   type UserFields,
 } from './kubeconfig-file.ts'
+import { parseProxy } from './proxy.ts'
 
 /** One file that must exist, or a list as in `$KUBECONFIG`, whose missing files are passed over. */
 export type KubeconfigSource = ({ readonly path: string } | { readonly paths: string }) & {
   /** @default {current-context} */
   readonly context?: string | undefined
+  /** @default {that of the context} */
+  readonly cluster?: string | undefined
+  /** @default {that of the context} */
+  readonly user?: string | undefined
 }
 
 /** The name of the cluster extension that is handed to exec plugins (client-go, `ConfigAsExecCredential`). */
@@ -26,7 +39,8 @@ const execExtension = 'client.authentication.k8s.io/exec'
  * Reads a context of a kubeconfig.
  *
  * What cannot be honoured is refused rather than passed over, since then the process would act as somebody else, or reach
- * another server, than the file says: proxies, basic authentication, auth providers and impersonation.
+ * another server, than the file says: SOCKS proxies, basic authentication and auth providers. A proxy that the environment names is
+ * for the caller to look for ({@link proxyFromEnvironment}).
  *
  * @throws {ConfigurationError} naming file, entry and field, never a secret
  * @example
@@ -42,16 +56,21 @@ export async function loadKubeconfig(source: KubeconfigSource): Promise<Connecti
   const entry = kubeconfig.contexts.get(name)
   if (entry === undefined) throw new ConfigurationError(`${where}: contexts: there is no ${name}`)
   const context = checkedEntry(entry, entrySchemas.context)
-  const cluster = checkedEntry(referenced(kubeconfig, 'clusters', context, 'cluster'), entrySchemas.cluster)
-  refuse(cluster, ['proxy-url'], 'proxies are not supported')
+  const { cluster: clusterName = context.fields.cluster, user: userName = context.fields.user } = source
+  const cluster = checkedEntry(
+    referenced(kubeconfig, 'clusters', context, 'cluster', clusterName),
+    entrySchemas.cluster,
+  )
   const user =
-    context.fields.user === undefined
+    userName === undefined
       ? undefined
-      : checkedEntry(referenced(kubeconfig, 'users', context, 'user'), entrySchemas.user)
+      : checkedEntry(referenced(kubeconfig, 'users', context, 'user', userName), entrySchemas.user)
   return {
     ...serverOf(cluster),
     clientCertificate: user === undefined ? undefined : clientCertificateOf(user),
     authentication: user === undefined ? { by: 'nothing' } : await authenticationOf(user, cluster),
+    impersonation: user === undefined ? undefined : impersonationOf(user),
+    proxy: proxyOf(cluster),
     namespace: context.fields.namespace ?? 'default',
   }
 }
@@ -68,6 +87,26 @@ function serverOf(cluster: Entry<ClusterFields>): ServerPart {
   return { server, ca, serverName, insecure }
 }
 
+function proxyOf(cluster: Entry<ClusterFields>): URL | undefined {
+  const text = cluster.fields['proxy-url']
+  return text === undefined ? undefined : parseProxy(text, `${cluster.file}: ${cluster.place}.proxy-url`)
+}
+
+function impersonationOf(user: Entry<UserFields>): Impersonation | undefined {
+  const { as, 'as-uid': uid, 'as-groups': groups = [], 'as-user-extra': extra = {} } = user.fields
+  if (as === undefined) {
+    if (uid === undefined && groups.length === 0 && Object.keys(extra).length === 0) return undefined
+    throw fieldError(user, 'as', 'expected a user beside as-uid, as-groups and as-user-extra')
+  }
+  const impersonation = { user: as, uid, groups, extra }
+  try {
+    impersonationHeaders(impersonation)
+  } catch (error) {
+    throw fieldError(user, 'as', (error as Error).message)
+  }
+  return impersonation
+}
+
 function clientCertificateOf(user: Entry<UserFields>): ClientCertificate | undefined {
   const certificate = material(user, 'client-certificate', 'client-certificate-data')
   const key = material(user, 'client-key', 'client-key-data')
@@ -81,7 +120,6 @@ function clientCertificateOf(user: Entry<UserFields>): ClientCertificate | undef
 async function authenticationOf(user: Entry<UserFields>, cluster: Entry<ClusterFields>): Promise<Authentication> {
   refuse(user, ['username', 'password'], 'basic authentication no longer exists in Kubernetes')
   refuse(user, ['auth-provider'], 'auth providers no longer exist in Kubernetes, use an exec plugin')
-  refuse(user, ['as'], 'impersonation is not supported')
   const { token, tokenFile, exec } = user.fields
   if (tokenFile !== undefined) return { by: 'token-file', path: pathIn(user, tokenFile) }
   if (token !== undefined) return { by: 'token', token }
@@ -109,6 +147,7 @@ async function clusterInfo(cluster: Entry<ClusterFields>): Promise<Readonly<Reco
     server,
     ...(serverName === undefined ? {} : { 'tls-server-name': serverName }),
     ...(insecure ? { 'insecure-skip-tls-verify': true } : {}),
+    ...(cluster.fields['proxy-url'] === undefined ? {} : { 'proxy-url': cluster.fields['proxy-url'] }),
     ...(trusted === undefined ? {} : { 'certificate-authority-data': trusted.toString('base64') }),
     ...(extension === undefined ? {} : { config: extension.extension }),
   }
@@ -117,10 +156,10 @@ async function clusterInfo(cluster: Entry<ClusterFields>): Promise<Readonly<Reco
 function referenced(
   kubeconfig: Kubeconfig,
   list: 'clusters' | 'users',
-  context: Entry<{ readonly cluster: string; readonly user?: string | undefined }>,
+  context: Entry<unknown>,
   field: 'cluster' | 'user',
+  name: string,
 ): Entry<unknown> {
-  const name = context.fields[field] ?? ''
   const entry = kubeconfig[list].get(name)
   if (entry === undefined) throw fieldError(context, field, `there is no ${list} entry ${JSON.stringify(name)}`)
   return entry

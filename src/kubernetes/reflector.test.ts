@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { KubernetesClient } from './client.ts'
 import { answer, FaultyServer, makeTlsPair, type Received, type TlsPair } from './fixtures/faulty-server.ts'
 import { hastyClock } from './fixtures/hasty-clock.ts'
+import { ApiError, ConnectionError } from './errors.ts'
 import type { ConfigMap } from './object.ts'
 import { Reflector, type ReflectorOptions } from './reflector.ts'
 import { configMaps } from './resource.ts'
@@ -242,6 +243,26 @@ test('missing rights, a missing kind and a busy server are reported each time, a
     ),
     'recovered',
   ])
+})
+
+test('a server that is back after an outage and still refuses is asked again soon, however long it was away', async () => {
+  const outage = 12
+  let asked = 0
+  const waits: number[] = []
+  const away: ReflectorOptions<ConfigMap, string>['client'] = {
+    pages: (resource, options) => client.pages(resource, options),
+    async *watch(resource, options) {
+      asked++
+      if (asked <= outage) throw new ConnectionError('cannot connect', 'not-executed')
+      if (asked === outage + 1) throw new ApiError('GET /', 429, { message: 'storage is initializing' }, 1000)
+      yield* client.watch(resource, options)
+    },
+  }
+  script(stream(event('ADDED', object('a', '5')), listEnd('5')))
+  const clock = hastyClock((delay) => void (delay < 60_000 && waits.push(delay)))
+  await reflect({ client: away, clock, random: () => 0 }).synced
+  expect(waits.slice(0, outage).at(-1)).toBe(5000)
+  expect(waits[outage]).toBe(1000)
 })
 
 test('it waits at least as long as a busy server wants', async () => {

@@ -13,6 +13,14 @@ import type { WatchEvent } from './watch.ts'
 /** What may stand between a reflector and the API server. */
 export type ReflectorTrouble = ApiError | ConnectionError | CredentialError
 
+/** A time in which a reflector does not follow its objects. */
+export interface Outage {
+  /** Epoch milliseconds. */
+  readonly since: number
+  /** What stood in the way last; undefined where nothing is known yet, or it is no trouble with the API server. */
+  readonly error: ReflectorTrouble | undefined
+}
+
 /**
  * What a reflector tells. Level semantics: changes between two looks at an object may arrive as one, none is lost for good, and no
  * state is told twice. Handlers are synchronous; what they throw is logged and goes no further.
@@ -96,12 +104,15 @@ export class Reflector<T extends KubernetesObject, K> {
   #resourceVersion: string | undefined
   #listing: Listing
   #hasSynced = false
+  /** Since its start, until everything has been told once; after that since a failure, until a watch is open again. */
+  #outage: Outage | undefined
   #inTrouble = false
 
   constructor(options: ReflectorOptions<T, K>) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#random = options.random ?? Math.random
+    this.#outage = { since: this.#clock.now(), error: undefined }
     this.#log = options.log ?? silentLog
     this.#listing = options.streamingList === false ? 'paged' : 'streamed'
     const { handler = {}, transform } = options
@@ -122,6 +133,11 @@ export class Reflector<T extends KubernetesObject, K> {
   /** True from the first complete list on. */
   get hasSynced(): boolean {
     return this.#hasSynced
+  }
+
+  /** Undefined while it follows its objects. */
+  get outage(): Outage | undefined {
+    return this.#outage
   }
 
   /** How many objects are kept. */
@@ -147,10 +163,15 @@ export class Reflector<T extends KubernetesObject, K> {
 
   async #run(signal: AbortSignal): Promise<void> {
     let failures = 0
+    let wasLost = false
     while (!signal.aborted) {
       const attempt = await this.#attempt(signal)
       if (signal.aborted) return
       const lived = attempt.openedAt === undefined ? 0 : this.#clock.now() - attempt.openedAt
+      const isLost = attempt.error instanceof ConnectionError
+      // A server that is back refuses for a moment, while it fills its caches; how long it was away is nothing to go by then.
+      if (wasLost && !isLost) failures = 0
+      wasLost = isLost
       failures = attempt.hadNews || lived >= longLife ? 0 : failures + 1
       const next = recovery({
         error: attempt.error,
@@ -249,6 +270,7 @@ export class Reflector<T extends KubernetesObject, K> {
     survey.complete()
     this.#resourceVersion = resourceVersion
     this.#hasSynced = true
+    this.#outage = undefined
     this.#resolveSynced()
   }
 
@@ -284,12 +306,14 @@ export class Reflector<T extends KubernetesObject, K> {
     else if (!this.#inTrouble && onTrouble === undefined)
       this.#log.warn({ error, resource: resource.plural }, 'list and watch interrupted')
     this.#inTrouble = true
+    this.#outage = { since: this.#outage?.since ?? this.#clock.now(), error: isExpected ? error : undefined }
     if (isExpected) this.#tell(() => onTrouble?.(error))
   }
 
   #recovered(): void {
     if (!this.#inTrouble) return
     this.#inTrouble = false
+    if (this.#hasSynced) this.#outage = undefined
     this.#log.info({ resource: this.#options.resource.plural }, 'list and watch work again')
     this.#tell(() => this.#options.onRecovered?.())
   }

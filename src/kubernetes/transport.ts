@@ -9,6 +9,7 @@ import type { ConnectionConfig } from './connection-config.ts'
 import { Credentials } from './credentials.ts'
 import { type Deadline, startDeadline } from './deadline.ts'
 import { ConfigurationError, ConnectionError, CredentialError } from './errors.ts'
+import { impersonationHeaders } from './impersonation.ts'
 import { repetition } from './repetition.ts'
 import { type ApiRequest, inContext } from './request.ts'
 import { Session } from './session.ts'
@@ -48,6 +49,8 @@ export interface CallLimits {
 interface Route {
   readonly session: Session
   readonly credentials: Credentials
+  /** Who to act as. */
+  readonly impersonation: Readonly<Record<string, string | string[]>>
 }
 
 /** An answer and the connection it came by. */
@@ -80,11 +83,17 @@ export class Transport {
     }
     this.#config = config
     this.#options = options
-    this.#endpoint = { url, serverName: config.serverName, insecure: config.insecure }
+    const { serverName, insecure, proxy } = config
+    this.#endpoint = { url, serverName, insecure, proxy }
     this.#prefix = url.pathname.replace(/\/+$/, '')
     this.#inFlight = new Semaphore(options.maxInFlight)
     this.#turn = rateLimit(options.qps, options.burst, options.clock)
     this.#own = this.#route(config)
+  }
+
+  /** How many calls are in flight, and how many wait for their turn. */
+  get load(): { readonly inFlight: number; readonly waiting: number } {
+    return { inFlight: this.#inFlight.running, waiting: this.#inFlight.waiting }
   }
 
   /**
@@ -195,7 +204,7 @@ export class Transport {
     progress: { sent: boolean },
     isWatch: boolean,
   ): Promise<Reply> {
-    const { session, credentials } = token === undefined ? this.#own : this.#bearerRoute()
+    const { session, credentials, impersonation } = token === undefined ? this.#own : this.#bearerRoute()
     const bearer = token ?? (await credentials.token())
     if (bearer !== undefined && !bearerToken.test(bearer)) {
       throw new CredentialError('expected a bearer token of visible ASCII characters, got one with others')
@@ -209,6 +218,7 @@ export class Transport {
         headers: {
           accept: request.accept ?? 'application/json',
           'user-agent': this.#options.userAgent,
+          ...impersonation,
           ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
           ...(request.contentType === undefined ? {} : { 'content-type': request.contentType }),
         },
@@ -235,9 +245,17 @@ export class Transport {
     }
   }
 
-  /** The API server prefers a client certificate to a token, so a request with a token must come by a connection that presents none. */
+  /**
+   * The API server prefers a client certificate to a token, so a request with a token must come by a connection that presents none;
+   * and whoever has a token acts as himself.
+   */
   #bearerRoute(): Route {
-    this.#bearer ??= this.#route({ ...this.#config, clientCertificate: undefined, authentication: { by: 'nothing' } })
+    this.#bearer ??= this.#route({
+      ...this.#config,
+      clientCertificate: undefined,
+      authentication: { by: 'nothing' },
+      impersonation: undefined,
+    })
     return this.#bearer
   }
 
@@ -252,7 +270,12 @@ export class Transport {
       random,
       log,
     })
-    return { session, credentials }
+    const { impersonation } = config
+    return {
+      session,
+      credentials,
+      impersonation: impersonation === undefined ? {} : impersonationHeaders(impersonation),
+    }
   }
 }
 

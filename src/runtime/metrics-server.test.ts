@@ -55,8 +55,8 @@ test('parameters of a scrape are passed over, other pages say where the metrics 
 })
 
 test('probes are answered: alive as long as there is an answer, ready unless there is a reason not to be', async () => {
-  const program: { problem?: string } = {}
-  const server = await serveMetrics('127.0.0.1:0', registry, silentLog, () => program.problem)
+  const program: { problems: readonly string[] } = { problems: [] }
+  const server = await serveMetrics('127.0.0.1:0', registry, silentLog, () => program.problems)
   if (server === undefined) throw new Error('nothing is served')
   servers.push(server)
   const probe = async (path: string): Promise<readonly [number, string]> => {
@@ -65,9 +65,9 @@ test('probes are answered: alive as long as there is an answer, ready unless the
   }
   expect(await probe('/healthz')).toEqual([200, 'ok\n'])
   expect(await probe('/readyz')).toEqual([200, 'ok\n'])
-  program.problem = 'there is no CSIDriver object'
+  program.problems = ['there is no CSIDriver object', 'the disk is full']
   expect(await probe('/healthz')).toEqual([200, 'ok\n'])
-  expect(await probe('/readyz')).toEqual([503, 'there is no CSIDriver object\n'])
+  expect(await probe('/readyz')).toEqual([503, 'there is no CSIDriver object\nthe disk is full\n'])
 })
 
 test.each(['nonsense', ':', ':x', '127.0.0.1', '127.0.0.1:-1', ':http'])(

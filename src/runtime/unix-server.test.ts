@@ -20,7 +20,8 @@ import { systemClock } from './clock.ts'
 import { UnixClient } from './grpc-client.ts'
 import { implementation, serviceDefinition } from './grpc-service.ts'
 import { type Log, silentLog } from './log.ts'
-import { SocketError, UnixServer } from './unix-server.ts'
+import { SocketError } from './socket-path.ts'
+import { UnixServer } from './unix-server.ts'
 
 /** Whether this machine has no inotify instance left. */
 const inotify = vi.hoisted(() => ({ exhausted: false }))
@@ -231,13 +232,13 @@ test('a server that has ended does not come back', async () => {
 })
 
 test('a path that Linux would cut off is refused, the longest that fits is served', async () => {
-  // Beside the path itself, `.` and `.1000` must fit into 107 bytes.
-  const room = 107 - '.'.length - '.1000'.length - folder.length - '/'.length
+  // Beside the path itself, `.` and `.999` must fit into 107 bytes.
+  const room = 107 - '.'.length - '.999'.length - folder.length - '/'.length
   const longest = join(folder, 'x'.repeat(room))
   await listen('one', longest)
   expect(await whoAnswers(longest)).toBe('one')
   await expect(listen('two', `${longest}x`)).rejects.toThrow(SocketError)
-  await expect(listen('two', join(folder, 'é'.repeat(room)))).rejects.toThrow('is too long: Linux allows 107 bytes')
+  await expect(listen('two', join(folder, 'é'.repeat(room)))).rejects.toThrow('Linux allows 102 here')
   expect(readdirSync(folder)).toEqual(['x'.repeat(room)])
 })
 

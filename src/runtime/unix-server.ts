@@ -5,18 +5,13 @@ import { connect } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { type Clock, sleep } from './clock.ts'
 import type { Log } from './log.ts'
-
-/** The longest path of a Unix socket, in bytes (unix(7)). Node cuts a longer one off without a word. */
-const longestSocketPath = 107
-
-/** A socket that cannot be served. */
-export class SocketError extends Error {
-  override readonly name = 'SocketError'
-  readonly code = 'SOCKET_UNUSABLE'
-}
+import { checkSocketPath, SocketError } from './socket-path.ts'
 
 /** How many names are tried in turn for the socket before it is renamed. */
 const mostAttempts = 1000
+
+/** How many bytes the path of a server's socket must be shorter than Linux allows: `.` before its name, `.999` behind it. */
+export const spareOfServer = 5
 
 /** How often a predecessor's socket is looked at while it ends, in milliseconds; a socket gives no event when it is closed. */
 const predecessorPause = 100
@@ -52,11 +47,7 @@ export class UnixServer {
    */
   static async listen(path: string, server: Server, clock: Clock, log: Log, signal: AbortSignal): Promise<UnixServer> {
     const unix = new UnixServer(path, server, log)
-    if (Buffer.byteLength(hiddenPath(path, mostAttempts)) > longestSocketPath) {
-      throw new SocketError(
-        `socket path ${path} is too long: Linux allows ${longestSocketPath} bytes, some needed beside it`,
-      )
-    }
+    checkSocketPath(path, spareOfServer)
     await mkdir(dirname(path), { recursive: true })
     for (let waited = false; await answers(path); waited = true) {
       if (!waited) log.info({ socket: path }, 'another process still serves the socket; waiting for it to end')

@@ -1,8 +1,17 @@
 import { didYouMean } from '../volume/did-you-mean.ts'
-import { type Field, child, descend, isObject, items, keys } from './manifest.ts'
+import { type Field, child, descend, isObject, items, keys } from '../manifest/manifest.ts'
+import type { PodMetadata } from '../volume/pod-metadata.ts'
 import { labelProblem } from './names.ts'
-import type { Location } from './problem.ts'
-import { type Fault, isListField, isObjectField, kindOf, readCount, readFlag, readText } from './typed-field.ts'
+import type { Location } from '../manifest/problem.ts'
+import {
+  type Fault,
+  isListField,
+  isObjectField,
+  kindOf,
+  readCount,
+  readFlag,
+  readText,
+} from '../manifest/typed-field.ts'
 
 /** One inline CSI volume of a pod, as its author wrote it. */
 export interface CsiVolume {
@@ -31,6 +40,7 @@ export interface PodContent {
   readonly serviceAccount: string
   /** `securityContext.fsGroup`. */
   readonly fsGroup: number | undefined
+  readonly metadata: PodMetadata
   readonly volumes: readonly CsiVolume[]
 }
 
@@ -47,7 +57,7 @@ const containerLists = ['initContainers', 'containers', 'ephemeralContainers']
 /**
  * Reads a pod's spec, or that of a template.
  *
- * @param pod - the object that has `spec`
+ * @param pod - the object that has `metadata` and `spec`
  * @param driver - the name of the driver whose volumes are wanted; others are passed over
  * @param claimNames - volumes that the pod gets beside those in its spec
  */
@@ -80,8 +90,18 @@ export function readPodContent(
     serviceAccount:
       readText(child(spec, 'serviceAccountName'), fault) || readText(child(spec, 'serviceAccount'), fault) || 'default',
     fsGroup: readCount(descend(spec, 'securityContext', 'fsGroup'), fault),
+    metadata: {
+      labels: readTexts(descend(pod, 'metadata', 'labels'), fault),
+      annotations: readTexts(descend(pod, 'metadata', 'annotations'), fault),
+    },
     volumes: found.filter((volume) => volume.mounts.length > 0),
   }
+}
+
+function readTexts(field: Field, fault: Fault): Readonly<Record<string, string>> {
+  if (!isObjectField(field, fault)) return {}
+  const texts = keys(field).map((key) => [key, readText(child(field, key), fault) ?? ''])
+  return Object.fromEntries(texts) as Record<string, string>
 }
 
 function readCsiVolume(

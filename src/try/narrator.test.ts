@@ -28,6 +28,7 @@ const steps: readonly Step[] = [
     driver: 'csi.cert-manager.io',
     socket: '/tmp/podpass-try-x/csi.sock',
     issuers: [app.planned.spec.issuer],
+    signer: 'an embedded CA',
     lifetime: 20_000,
     volumes: [app.planned, peer.planned],
   },

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import { line } from './layout.ts'
 import { type Look, formatSpan, paint } from './look.ts'
-import type { Note } from './problem.ts'
+import type { Note } from '../manifest/problem.ts'
 import {
   renderGroupLeft,
   renderKept,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { standardDefaults } from '../volume/spec.ts'
 import { type Plan, planPods } from './plan.ts'
-import { ManifestError, type Problem } from './problem.ts'
+import { ManifestError, type Problem } from '../manifest/problem.ts'
 
 /** A pod's spec with one volume; what differs is put in. */
 const podSpec = (csi = '', rest = '') => `
@@ -78,6 +78,36 @@ test('a pod is planned with what the driver will read', () => {
 test('service account and group come from the pod', () => {
   const [planned] = plan(pod('a', '', '  serviceAccountName: robot\n  securityContext: { fsGroup: 2000 }')).volumes
   expect(planned?.pod).toMatchObject({ serviceAccount: 'robot', fsGroup: 2000 })
+})
+
+test('labels and annotations come from the template, and from the controller', () => {
+  const names = "${POD_LABELS['apps.kubernetes.io/pod-index']}.${POD_LABELS['app']}.svc"
+  const manifest = `
+kind: StatefulSet
+apiVersion: apps/v1
+metadata: { name: web, labels: { app: not-this } }
+spec:
+  replicas: 2
+  template:
+    metadata: { labels: { app: shop }, annotations: { owner: Ops } }
+    spec:
+      containers: [{ name: main, volumeMounts: [{ name: tls, mountPath: /tls }] }]
+      volumes:
+        - name: tls
+          csi:
+            driver: csi.cert-manager.io
+            volumeAttributes:
+              csi.cert-manager.io/issuer-name: ca-issuer
+              csi.cert-manager.io/common-name: "\${POD_ANNOTATIONS['owner']}"
+              csi.cert-manager.io/dns-names: "${names}"
+`
+  const specs = plan(manifest).volumes.map(({ spec }) => [spec.commonName, spec.names.dns])
+  expect(specs).toEqual([
+    ['Ops', ['0.shop.svc']],
+    ['Ops', ['1.shop.svc']],
+  ])
+  const messages = problemsOf(manifest.replace('app: shop', 'app: 5')).map(({ message }) => message)
+  expect(messages[0]).toBe('spec.template.metadata.labels.app must be a text, and is a number')
 })
 
 test('a pod that has only generateName gets a name', () => {

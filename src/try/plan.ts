@@ -2,11 +2,11 @@ import { type AttributeProblem } from '../volume/attributes.ts'
 import { type SpecDefaults, type VolumeSpec, parseVolumeSpec } from '../volume/spec.ts'
 import { type CsiVolume, type PodReport, readPodContent } from './csi-volume.ts'
 import { volumeContext } from './kubelet-request.ts'
-import { readManifest } from './manifest.ts'
+import { readManifest } from '../manifest/manifest.ts'
 import { type Chance, type PlannedPod, expandPods, mostReplicas, replicaCount } from './pods.ts'
-import { ManifestError, type Note, type Problem, inReadingOrder } from './problem.ts'
-import type { Sources } from './source.ts'
-import { type Fault } from './typed-field.ts'
+import { ManifestError, type Note, type Problem, inReadingOrder } from '../manifest/problem.ts'
+import type { Sources } from '../manifest/source.ts'
+import { type Fault } from '../manifest/typed-field.ts'
 import { type Workload, describeWorkload, readWorkloads } from './workload.ts'
 
 /** One volume of one pod, ready to be published. */
@@ -93,7 +93,7 @@ function planWorkload(workload: Workload, options: PlanOptions, { problems, note
   }
   return pods.flatMap((pod, index) =>
     content.volumes.flatMap((volume) => {
-      const result = parseVolumeSpec(volumeContext(pod, volume), options.defaults)
+      const result = parseVolumeSpec(volumeContext(pod, volume), { ...options.defaults, podMetadata: pod.metadata })
       const place = (odd: AttributeProblem): Problem => ({
         ...at,
         location: volume.attributeLocations.get(odd.attribute) ?? volume.location,

@@ -9,7 +9,7 @@ import { choosePair, meetPeers, meetStranger } from './meeting.ts'
 import type { Plan, PlannedVolume } from './plan.ts'
 import { viewVolume } from './pod-view.ts'
 import { watchRenewals } from './renewal.ts'
-import { type Stage, canGiveTo, setStage } from './stage.ts'
+import { type PlayedIssuer, type Stage, canGiveTo, setStage } from './stage.ts'
 import type { PublishedVolume, Step } from './step.ts'
 
 /** What a play needs. */
@@ -19,6 +19,8 @@ export interface PlayOptions {
   readonly version: string
   /** The longest life of a certificate, in milliseconds. */
   readonly lifetime: number
+  /** Who signs; undefined for an embedded CA. */
+  readonly issuer: PlayedIssuer | undefined
   /** Whether to wait for a renewal. */
   readonly renewal: boolean
   /** Whether to leave all of it running at the end, until the signal. */
@@ -43,13 +45,16 @@ export async function play(
   tell: (step: Step) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { prepared, driverName, version, lifetime, clock, keep } = options
+  const { prepared, driverName, version, lifetime, clock, keep, issuer } = options
   const open = keep && prepared.ground === 'user-namespace'
-  const stage = await setStage({ prepared, driverName, version, lifetime, clock, open }, signal)
+  const pods = plan.volumes.map(({ pod }) => pod)
+  const ground = { prepared, driverName, version, lifetime, clock, pods, open }
+  const stage = await setStage({ ...ground, issuer: issuer?.issuer }, signal)
   const { kubelet } = stage
   try {
     const issuers = new Map(plan.volumes.map(({ spec }) => [JSON.stringify(spec.issuer), spec.issuer]))
-    const started = { driver: driverName, socket: kubelet.socket, issuers: [...issuers.values()], lifetime }
+    const signer = issuer?.description ?? 'an embedded CA'
+    const started = { driver: driverName, socket: kubelet.socket, issuers: [...issuers.values()], signer, lifetime }
     tell({ is: 'started', ground: prepared.ground, ...started, volumes: plan.volumes })
     const volumes = await leaveGroups(plan.volumes, prepared.root, tell)
     const published = await publishAll(volumes, stage, clock, tell, signal)

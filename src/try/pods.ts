@@ -1,6 +1,7 @@
 import { type CsiVolume, type PodContent } from './csi-volume.ts'
 import { generateName, podTemplateHash } from './names.ts'
-import type { Location } from './problem.ts'
+import type { Location } from '../manifest/problem.ts'
+import type { PodMetadata } from '../volume/pod-metadata.ts'
 import type { Workload } from './workload.ts'
 
 /** A pod that is to be played: everything that a kubelet would tell the driver of it. */
@@ -10,6 +11,8 @@ export interface PlannedPod {
   readonly uid: string
   readonly serviceAccount: string
   readonly fsGroup: number | undefined
+  /** Labels and annotations. */
+  readonly metadata: PodMetadata
   readonly volumes: readonly CsiVolume[]
   /** The object that it comes from, such as `Deployment sandbox/my-csi-app`. */
   readonly owner: string
@@ -36,13 +39,14 @@ export function replicaCount({ replicas }: Workload): number {
 
 /** The pods of a workload, at most `mostReplicas`, with the names that its controller would give them. */
 export function expandPods(workload: Workload, content: PodContent, owner: string, chance: Chance): PlannedPod[] {
-  return podNames(workload, Math.min(replicaCount(workload), mostReplicas), chance).map((name) => ({
+  return podNames(workload, Math.min(replicaCount(workload), mostReplicas), chance).map((name, index) => ({
     namespace: workload.namespace,
     name,
     // Never the one in the manifest: a fresh pod has a fresh UID.
     uid: chance.uid(),
     serviceAccount: content.serviceAccount,
     fsGroup: content.fsGroup,
+    metadata: { ...content.metadata, labels: { ...content.metadata.labels, ...labelsOf(workload, name, index) } },
     volumes: content.volumes,
     owner,
     location: workload.location,
@@ -72,6 +76,26 @@ function podNames({ name, generateName: base, replicas, template }: Workload, co
       const job = `${own}-${Math.floor(chance.now / 60_000)}`
       return repeat((index) => generate(jobBase(job, replicas.indexed ? index : undefined)))
     }
+  }
+}
+
+/** The labels that a controller adds, as far as they can be known before there is a cluster. */
+function labelsOf({ replicas, template }: Workload, name: string, index: number): Readonly<Record<string, string>> {
+  switch (replicas.of) {
+    case 'Deployment':
+      return { 'pod-template-hash': podTemplateHash(template.value) }
+    case 'StatefulSet':
+      return {
+        'statefulset.kubernetes.io/pod-name': name,
+        'apps.kubernetes.io/pod-index': String(replicas.first + index),
+      }
+    case 'Job':
+    case 'CronJob':
+      return replicas.indexed ? { 'batch.kubernetes.io/job-completion-index': String(index) } : {}
+    case 'Pod':
+    case 'DaemonSet':
+    case 'ReplicaSet':
+      return {}
   }
 }
 

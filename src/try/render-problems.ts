@@ -1,5 +1,5 @@
 import { type Look, clean, paint, wrap } from './look.ts'
-import type { Problem } from './problem.ts'
+import type { Problem } from '../manifest/problem.ts'
 
 /** What was found before the play, good or bad: where, and below it what. */
 export function renderProblems(problems: readonly Problem[], look: Look, style: 'red' | 'yellow'): string[] {

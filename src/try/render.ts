@@ -14,7 +14,7 @@ const places: Readonly<Record<Ground, string>> = {
 
 /** What is about to happen, and where. */
 export function renderStarted(
-  { ground, driver, socket, issuers, lifetime, volumes }: Of<'started'>,
+  { ground, driver, socket, issuers, signer, lifetime, volumes }: Of<'started'>,
   look: Look,
 ): string[] {
   const pods = new Set(volumes.map(({ pod }) => pod.uid)).size
@@ -25,7 +25,7 @@ export function renderStarted(
     ...entry(look, 'place', places[ground]),
     ...entry(look, 'driver', driver),
     ...entry(look, 'socket', socket),
-    ...entry(look, 'issuer', `${names}: an embedded CA, certificates live ${formatSpan(lifetime)} at most`),
+    ...entry(look, 'issuer', `${names}: ${signer}, certificates live ${formatSpan(lifetime)} at most`),
   ]
 }
 

@@ -16,6 +16,7 @@ const started: Step = {
   driver: 'csi.cert-manager.io',
   socket: '/s',
   issuers: [volume.planned.spec.issuer],
+  signer: 'an embedded CA',
   lifetime: 20_000,
   volumes: [volume.planned],
 }

@@ -5,7 +5,7 @@ import type { Leftovers } from './leftovers.ts'
 import type { Readings } from './pair-reader.ts'
 import type { PlannedVolume } from './plan.ts'
 import type { FileView, MountView } from './pod-view.ts'
-import type { Note, Problem } from './problem.ts'
+import type { Note, Problem } from '../manifest/problem.ts'
 import { type PublishedVolume, type Step, isGood } from './step.ts'
 
 /** A certificate for machines. Times are RFC 3339. */

@@ -1,3 +1,4 @@
+import { noPodMetadata } from '../volume/pod-metadata.ts'
 import { parseVolumeSpec } from '../volume/spec.ts'
 import { type Authority, createAuthority, issueCertificate } from '../x509/authority.ts'
 import { readCertificates } from '../x509/certificate.ts'
@@ -69,6 +70,7 @@ export function samplePlanned(name: string, attributes: Readonly<Record<string, 
     name,
     uid: `uid-of-${name}`,
     serviceAccount: 'default',
+    metadata: noPodMetadata,
     fsGroup: undefined,
     volumes: [volume],
     owner: `Pod sandbox/${name}`,

@@ -1,17 +1,20 @@
 import { chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Driver, driverDefaults, startDriver } from '../driver/driver.ts'
-import type { IssuerReference, PodReference } from '../issuer/issuer.ts'
+import type { PodMetadataSource } from '../driver/pod-metadata.ts'
+import type { Issuer, IssuerReference, PodReference } from '../issuer/issuer.ts'
 import { createLocalCa, type LocalCa } from '../issuer/local-ca.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { loadLibc } from '../runtime/libc.ts'
 import { silentLog } from '../runtime/log.ts'
 import { type Mounter } from '../volume/mounter.ts'
+import { noPodMetadata, pickPodMetadata } from '../volume/pod-metadata.ts'
 import { privateDirectory } from '../volume/private-directory.ts'
 import { type SpecDefaults, standardDefaults } from '../volume/spec.ts'
 import { mountCommands, systemCalls, SystemMounter } from '../volume/system-mounter.ts'
 import type { PreparedGround } from './ground.ts'
 import type { KubeletGround } from './kubelet.ts'
+import type { PlannedPod } from './pods.ts'
 
 /** The real driver, with a CA of its own for each issuer that is named, and the ground of a kubelet around it. */
 export interface Stage {
@@ -19,6 +22,13 @@ export interface Stage {
   readonly kubelet: KubeletGround
   /** What the driver would have told the owner of a pod, by the pod's UID. */
   readonly events: ReadonlyMap<string, readonly string[]>
+}
+
+/** Somebody outside of the play who signs, whatever issuer the volumes name. */
+export interface PlayedIssuer {
+  readonly issuer: Issuer
+  /** For people: who and where. */
+  readonly description: string
 }
 
 /** What a stage needs. */
@@ -29,6 +39,10 @@ export interface StageOptions {
   /** The longest life of a certificate, in milliseconds. */
   readonly lifetime: number
   readonly clock: Clock
+  /** Undefined where an embedded CA stands for each issuer that is named. */
+  readonly issuer: Issuer | undefined
+  /** Whose volumes will be published. */
+  readonly pods: readonly PlannedPod[]
   /** Whether other processes of the user may look into this one's namespace. */
   readonly open: boolean
 }
@@ -43,7 +57,7 @@ export function stageDefaults(lifetime: number): SpecDefaults {
 
 /** Starts the driver in this process, just as a node runs it, but for the issuer and the CSIDriver object. */
 export async function setStage(options: StageOptions, signal: AbortSignal): Promise<Stage> {
-  const { prepared, driverName, version, lifetime, clock } = options
+  const { prepared, driverName, version, lifetime, clock, issuer } = options
   const socket = join(prepared.root, 'csi.sock')
   const kubeletRoot = join(prepared.root, 'kubelet')
   await mkdir(join(kubeletRoot, 'pods'), { recursive: true })
@@ -61,16 +75,16 @@ export async function setStage(options: StageOptions, signal: AbortSignal): Prom
       defaults: stageDefaults(lifetime),
       strictIssuer: false,
       requireNoswap: false,
-      issuerFor: localIssuers(lifetime, clock),
+      issuerFor: issuer === undefined ? localIssuers(lifetime, clock) : () => issuer,
       mounter: mounterFor(prepared, libc),
       events: { record: (pod, type, reason, message) => recordEvent(events, pod, `${type} ${reason}: ${message}`) },
       obstacle: () => undefined,
+      podMetadata: knownPods(options.pods),
       tokensInSecrets: () => false,
       // A process that cannot be dumped cannot be entered by nsenter(1) either, but by root.
       libc: libc && options.open ? { ...libc, forbidDumps: () => undefined } : libc,
       clock,
       log: silentLog,
-      onFatal: () => {},
     },
     signal,
   )
@@ -103,6 +117,12 @@ function localIssuers(lifetime: number, clock: Clock): (reference: IssuerReferen
     known.set(key, made)
     return made
   }
+}
+
+/** The labels and annotations of the manifests stand for those that the API server would tell. */
+function knownPods(pods: readonly PlannedPod[]): PodMetadataSource {
+  const byUid = new Map(pods.map(({ uid, metadata }) => [uid, metadata]))
+  return { read: (pod, keys) => Promise.resolve(pickPodMetadata(byUid.get(pod.uid) ?? noPodMetadata, keys)) }
 }
 
 function mounterFor({ ground }: PreparedGround, libc: ReturnType<typeof loadLibc>): Mounter {

@@ -53,6 +53,8 @@ export type Step =
       readonly driver: string
       readonly socket: string
       readonly issuers: readonly IssuerReference[]
+      /** Who signs for all of them, for people. */
+      readonly signer: string
       /** Of certificates, in milliseconds. */
       readonly lifetime: number
       readonly volumes: readonly PlannedVolume[]

@@ -1,7 +1,7 @@
-import { type Field, child, descend, isObject, items } from './manifest.ts'
+import { type Field, child, descend, isObject, items } from '../manifest/manifest.ts'
 import { labelProblem, subdomainProblem } from './names.ts'
-import type { Location } from './problem.ts'
-import { type Fault, isListField, isObjectField, readCount, readText } from './typed-field.ts'
+import type { Location } from '../manifest/problem.ts'
+import { type Fault, isListField, isObjectField, readCount, readText } from '../manifest/typed-field.ts'
 
 /** Which pods a workload makes, beside its name. */
 export type Replicas =

@@ -5,9 +5,8 @@ import { readNames } from './alternative-names.ts'
 import { AttributeReader, attributePrefix } from './attributes.ts'
 
 const variables = {
-  POD_NAME: 'web-0',
-  NODE_NAME: 'node-1.example',
-  SERVICE_ACCOUNT_NAME: 'a/b@c, d',
+  values: { POD_NAME: 'web-0', NODE_NAME: 'node-1.example', SERVICE_ACCOUNT_NAME: 'a/b@c, d' },
+  refused: {},
 }
 
 function read(attributes: Readonly<Record<string, string>>) {

@@ -8,7 +8,7 @@ import {
 } from '../x509/general-names.ts'
 import type { AttributeName, AttributeReader } from './attributes.ts'
 import { readCsv } from './subject.ts'
-import { asLabels, asUriParts, expandItems, type Variables } from './variables.ts'
+import { asLabels, type ExpandedAttribute, expandItems, expandUris, type Variables } from './variables.ts'
 
 /**
  * Reads the subject alternative names of a volume.
@@ -16,20 +16,17 @@ import { asLabels, asUriParts, expandItems, type Variables } from './variables.t
  * @param requireSan - refuses a volume that asks for no DNS, IP or URI name
  */
 export function readNames(reader: AttributeReader, variables: Variables, requireSan: boolean): SubjectNames {
-  const listed = (name: AttributeName, values: Variables): readonly string[] =>
-    expandItems(reader, name, reader.list(name), values)
+  const labels = asLabels(variables)
+  const listed = (name: ExpandedAttribute): readonly string[] => expandItems(reader, name, reader.list(name), labels)
   const otherNames = readOtherNames(reader)
   const names: SubjectNames = {
-    dns: listed('dns-names', asLabels(variables)),
+    dns: listed('dns-names'),
     ip: reader.list('ip-sans'),
-    // A scheme means the same in any case (RFC 3986 §3.1); issuers written in Go answer with lower case.
-    uri: listed('uri-sans', asUriParts(variables)).map((uri) =>
-      uri.replace(/^[A-Za-z][A-Za-z0-9+.-]*:/, (scheme) => scheme.toLowerCase()),
-    ),
-    email: listed('email-sans', asLabels(variables)),
+    uri: expandUris(reader, reader.list('uri-sans'), variables).map(withLowerScheme),
+    email: listed('email-sans'),
     ...(otherNames.length > 0 && { otherNames }),
   }
-  reportEach(reader, 'dns-names', names.dns, asciiProblem)
+  reportEach(reader, 'dns-names', names.dns, dnsNameProblem)
   reportEach(reader, 'ip-sans', names.ip, ipProblem)
   reportEach(reader, 'uri-sans', names.uri, uriProblem)
   reportEach(reader, 'email-sans', names.email, emailProblem)
@@ -53,6 +50,16 @@ function reportEach(
   }
 }
 
+/** A scheme means the same in any case (RFC 3986 §3.1); issuers written in Go answer with lower case. */
+export function withLowerScheme(uri: string): string {
+  return uri.replace(/^[A-Za-z][A-Za-z0-9+.-]*:/, (scheme) => scheme.toLowerCase())
+}
+
+/** What is wrong with a DNS name, or undefined where it is fine. */
+export function dnsNameProblem(name: string): string | undefined {
+  return asciiProblem(name)
+}
+
 function asciiProblem(name: string): string | undefined {
   if (name === '') return 'is empty once its variables are replaced'
   // oxlint-disable-next-line no-control-regex -- IA5String is ASCII, RFC 5280 §4.2.1.6
@@ -67,7 +74,7 @@ function ipProblem(address: string): string | undefined {
  * What is wrong with a URI. Most issuers are written in Go and write what they have read: characters that RFC 3986 lacks would come
  * back escaped, and a host with empty parts not at all (crypto/x509), so the answer could never have the name that was asked for.
  */
-function uriProblem(uri: string): string | undefined {
+export function uriProblem(uri: string): string | undefined {
   const problem = asciiProblem(uri)
   if (problem !== undefined) return problem
   if (/[^\w.~:/?#[\]@!$&'()*+,;=%-]|%(?![0-9A-Fa-f]{2})/.test(uri))

@@ -63,6 +63,7 @@ export const attributeNames = [
   'fs-group',
   'renew-before',
   'renew-before-percentage',
+  'renewal-windows',
   'disable-auto-renew',
 ] as const
 

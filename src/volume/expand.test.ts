@@ -50,6 +50,7 @@ test.each([
   ['${ HOME }', [' HOME ']],
   ['${a\nb}', ['a\nb']],
   ['${${HOME}', ['${HOME']],
+  ["${POD_LABELS['example.com/a-b']}", ["POD_LABELS['example.com/a-b']"]],
   ['$$HOME', ['$']],
   ['$-', ['-']],
   ['$HOMEr', ['HOMEr']],

@@ -35,6 +35,14 @@ export interface Mounter {
    * @throws {MountError}
    */
   show(source: string, target: string): Promise<void>
+  /**
+   * Takes hold again of what `target` shows, where the private memory that it came from was unmounted, and binds it, writable, to
+   * `source`, a folder right in new private memory: whoever sees the target sees what is written there.
+   *
+   * @returns false where the target shows nothing of the kind, or `source` already
+   * @throws {MountError}
+   */
+  regain(source: string, target: string): Promise<boolean>
   /** What `target` shows of `source`. */
   shows(source: string, target: string): Promise<Shown>
   /**

@@ -1,3 +1,4 @@
+import { type Keystores, revealPassword } from './keystores.ts'
 import { attributeAliases, type AttributeName, attributePrefix, isKnownKey, kubeletKeys } from './attributes.ts'
 
 /** Passwords of a volume by the full keys of their attributes. */
@@ -17,6 +18,15 @@ export function passwordsOf(secrets: Readonly<Record<string, string>>): Password
 /** The passwords that a volume context holds, under either spelling. */
 export function passwordsIn(context: Readonly<Record<string, string>>): Passwords {
   return select((name) => valueOf(context, name))
+}
+
+/** The passwords of the keystores that a volume has, as they are stored. */
+export function passwordsFor({ pkcs12, jks }: Keystores): Passwords {
+  const given = { 'pkcs12-password': pkcs12?.password, 'jks-password': jks?.password }
+  return select((name) => {
+    const password = given[name]
+    return password === undefined ? undefined : revealPassword(password)
+  })
 }
 
 /**
@@ -47,7 +57,7 @@ export function sanitizeContext(context: Readonly<Record<string, string>>): Reco
   return Object.fromEntries(Object.entries(context).filter(([key]) => !secret(key)))
 }
 
-function select(find: (name: AttributeName) => string | undefined): Passwords {
+function select(find: (name: (typeof passwords)[number]['name']) => string | undefined): Passwords {
   return Object.fromEntries(
     passwords.flatMap(({ name }) => {
       const password = find(name) || undefined

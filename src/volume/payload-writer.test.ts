@@ -15,10 +15,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import type * as promises from 'node:fs/promises'
-import { readFile, realpath } from 'node:fs/promises'
+import type * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Payload } from './payload.ts'
 import { isComplete, replaceFile, wipe, writePayload } from './payload-writer.ts'
@@ -26,44 +27,33 @@ import { isComplete, replaceFile, wipe, writePayload } from './payload-writer.ts
 /** How many changes of the file system still succeed; the one after is left half done, as are all later ones not done at all. */
 const life = vi.hoisted(() => ({ left: Number.POSITIVE_INFINITY }))
 
-vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof promises>()
+vi.mock('node:fs', async (original) => {
+  const real = await original<typeof fs>()
   const live = (): boolean => life.left-- > 0
   const crash = (): never => {
     throw new Error('crashed')
   }
-  const open: typeof real.open = async (...args) => {
-    if (!live()) crash()
-    const file = await real.open(...args)
-    const handle: Pick<typeof file, 'writeFile' | 'chown' | 'chmod' | 'truncate' | 'close'> & {
-      readonly write: unknown
-    } = {
-      writeFile: async (content) => {
-        if (live()) return file.writeFile(content)
-        if (typeof content === 'string') await file.writeFile(content.slice(0, content.length / 2))
-        crash()
-      },
-      write: (buffer: Buffer) => file.write(buffer),
-      chown: async (...owner) => (live() ? file.chown(...owner) : crash()),
-      chmod: async (mode) => (live() ? file.chmod(mode) : crash()),
-      truncate: (length) => file.truncate(length),
-      close: () => file.close(),
-    }
-    return handle as unknown as typeof file
-  }
   return {
     ...real,
-    open,
-    chmod: async (...args: Parameters<typeof real.chmod>) => (live() ? real.chmod(...args) : crash()),
-    chown: async (...args: Parameters<typeof real.chown>) => (live() ? real.chown(...args) : crash()),
-    mkdir: async (...args: Parameters<typeof real.mkdir>) => (live() ? real.mkdir(...args) : crash()),
-    rename: async (...args: Parameters<typeof real.rename>) => (live() ? real.rename(...args) : crash()),
-    symlink: async (...args: Parameters<typeof real.symlink>) => (live() ? real.symlink(...args) : crash()),
-    rm: async (...args: Parameters<typeof real.rm>) => {
-      if (live()) return real.rm(...args)
+    openSync: (...args: Parameters<typeof real.openSync>) => (live() ? real.openSync(...args) : crash()),
+    writeFileSync: (...args: Parameters<typeof real.writeFileSync>) => {
+      if (live()) return real.writeFileSync(...args)
+      const [file, content] = args
+      if (typeof content === 'string') real.writeFileSync(file, content.slice(0, content.length / 2))
+      return crash()
+    },
+    fchownSync: (...args: Parameters<typeof real.fchownSync>) => (live() ? real.fchownSync(...args) : crash()),
+    fchmodSync: (...args: Parameters<typeof real.fchmodSync>) => (live() ? real.fchmodSync(...args) : crash()),
+    chmodSync: (...args: Parameters<typeof real.chmodSync>) => (live() ? real.chmodSync(...args) : crash()),
+    chownSync: (...args: Parameters<typeof real.chownSync>) => (live() ? real.chownSync(...args) : crash()),
+    mkdirSync: (...args: Parameters<typeof real.mkdirSync>) => (live() ? real.mkdirSync(...args) : crash()),
+    renameSync: (...args: Parameters<typeof real.renameSync>) => (live() ? real.renameSync(...args) : crash()),
+    symlinkSync: (...args: Parameters<typeof real.symlinkSync>) => (live() ? real.symlinkSync(...args) : crash()),
+    rmSync: (...args: Parameters<typeof real.rmSync>) => {
+      if (live()) return real.rmSync(...args)
       const folder = String(args[0])
       if (existsSync(folder) && lstatSync(folder).isDirectory()) {
-        for (const entry of readdirSync(folder).slice(0, 1)) rmSync(join(folder, entry), { recursive: true })
+        for (const entry of readdirSync(folder).slice(0, 1)) real.rmSync(join(folder, entry), { recursive: true })
       }
       return crash()
     },
@@ -81,12 +71,18 @@ let root: string
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'podpass-'))
   root = join(folder, 'data')
+  mkdirSync(root)
 })
 
 afterEach(() => {
   life.left = Number.POSITIVE_INFINITY
   rmSync(folder, { recursive: true, force: true })
 })
+
+function emptyRoot(): void {
+  rmSync(root, { recursive: true, force: true })
+  mkdirSync(root)
+}
 
 function payloadOf(files: Readonly<Record<string, string>>, links: Readonly<Record<string, string>> = {}): Payload {
   return { files: new Map(Object.entries(files)), links: new Map(Object.entries(links)) }
@@ -138,6 +134,12 @@ describe('writing a payload', () => {
     const bytes = Uint8Array.of(0, 255, 254, 128, 10)
     await writePayload(root, { files: new Map([['key.der', bytes]]), links: new Map() }, undefined)
     expect([...readFileSync(join(root, 'key.der'))]).toEqual([...bytes])
+  })
+
+  test('makes no folder where there is none: without its private memory, the root would be a disk', async () => {
+    rmSync(root, { recursive: true })
+    await expect(writePayload(root, first, undefined)).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(readdirSync(folder)).toEqual([])
   })
 
   test('shows each file under its name, and replaces all of them', async () => {
@@ -220,19 +222,6 @@ describe('writing a payload', () => {
     return names.some((other) => other.startsWith(`${name}/`)) || name === 'legacy'
   }
 
-  /** Looks `..data` up once and reads all below it; once more where the generation was gone in the meantime. */
-  async function readOnce(names: readonly string[]): Promise<string[] | undefined> {
-    for (;;) {
-      try {
-        const generation = await realpath(join(root, '..data'))
-        return await Promise.all(names.map((name) => readFile(join(generation, name), 'utf8')))
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-        if (!existsSync(join(root, '..data'))) return undefined
-      }
-    }
-  }
-
   test('after any sequence of payloads there is exactly the last one', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(payloads, { minLength: 1, maxLength: 4 }), async (sequence) => {
@@ -249,29 +238,49 @@ describe('writing a payload', () => {
 
   test('a reader that looks `..data` up once never sees two generations', async () => {
     const names = ['tls.crt', 'tls.key', 'bar/ca.crt']
-    const generations = new Set<number>()
-    const writing = { done: false }
-    const reader = async (): Promise<void> => {
-      while (!writing.done) {
-        const contents = await readOnce(names)
-        if (contents !== undefined) generations.add(new Set(contents).size)
-      }
-    }
-    const writer = async (): Promise<void> => {
-      for (let written = 0; written < 50; written++) {
+    const reader = startReader(names)
+    try {
+      for (let written = 0; reader.generations() < 30; written++) {
         const generation = `generation ${written}`
         await writePayload(root, payloadOf(Object.fromEntries(names.map((name) => [name, generation]))), undefined)
+        // The reader can only end before it is stopped by failing.
+        await Promise.race([setImmediate(), reader.torn])
       }
-      writing.done = true
+    } finally {
+      reader.stop()
     }
-    await Promise.all([writer(), reader(), reader()])
-    expect(generations).toEqual(new Set([1]))
+    expect(await reader.torn).toEqual([])
   })
+
+  /** A reader in a thread of its own: it looks `..data` up once and reads all below it, again and again until it is stopped. */
+  function startReader(names: readonly string[]) {
+    const source = `
+      const { parentPort, workerData: { root, names, shared } } = require('node:worker_threads')
+      const { readFileSync, realpathSync } = require('node:fs')
+      const [torn, generations] = [new Set(), new Set()]
+      while (Atomics.load(shared, 0) === 0) {
+        try {
+          const generation = realpathSync(root + '/..data')
+          const contents = names.map((name) => readFileSync(generation + '/' + name, 'utf8'))
+          if (new Set(contents).size > 1) torn.add(contents.join(', '))
+          Atomics.store(shared, 1, generations.add(contents[0]).size)
+        } catch (error) {
+          // The generation was gone in the meantime, or there was none yet.
+          if (error.code !== 'ENOENT') throw error
+        }
+      }
+      parentPort.postMessage([...torn])`
+    const shared = new Int32Array(new SharedArrayBuffer(8))
+    const worker = new Worker(source, { eval: true, workerData: { root, names, shared } })
+    const torn = new Promise<readonly string[]>((resolve, reject) => worker.on('message', resolve).on('error', reject))
+    const generations = (): number => Atomics.load(shared, 1)
+    return { torn, generations, stop: () => Atomics.store(shared, 0, 1) }
+  }
 
   test('a crash at any step leaves the old payload or the new one, whole, and the next write mends the rest', async () => {
     let crashes = 0
     for (let steps = 0; ; steps++) {
-      rmSync(root, { recursive: true, force: true })
+      emptyRoot()
       await writePayload(root, first, group)
       life.left = steps
       const ended = await writePayload(root, second, group).then(
@@ -295,7 +304,7 @@ describe('writing a payload', () => {
 
   test('a crash at any step of the first write shows nothing, or the whole payload', async () => {
     for (let steps = 0; ; steps++) {
-      rmSync(root, { recursive: true, force: true })
+      emptyRoot()
       life.left = steps
       const ended = await writePayload(root, first, group).then(
         () => true,
@@ -311,7 +320,7 @@ describe('writing a payload', () => {
 
   test('while it is written, no file may be read by others for a moment', async () => {
     for (let steps = 0; ; steps++) {
-      rmSync(root, { recursive: true, force: true })
+      emptyRoot()
       life.left = steps
       const ended = await writePayload(root, first, group).then(
         () => true,
@@ -359,7 +368,6 @@ describe('wiping', () => {
 
   test('removes a symbolic link and leaves alone what it leads to', async () => {
     writeFileSync(join(folder, 'outside'), 'kept')
-    mkdirSync(root)
     symlinkSync(join(folder, 'outside'), join(root, 'file'))
     symlinkSync(folder, join(root, 'directory'))
     symlinkSync('nowhere', join(root, 'dangling'))
@@ -378,18 +386,18 @@ describe('wiping', () => {
 
   test('what is not there is wiped already', async () => {
     await wipe(join(folder, 'missing'))
-    expect(readdirSync(folder)).toEqual([])
+    expect(readdirSync(folder)).toEqual(['data'])
   })
 })
 
 describe('replacing a file', () => {
   test('changes its content at once, for its owner only, and leaves nothing beside it', async () => {
-    const path = join(folder, 'state.json')
+    const path = join(root, 'state.json')
     await replaceFile(path, 'one')
     await replaceFile(path, 'two')
     expect(readFileSync(path, 'utf8')).toBe('two')
     expect(lstatSync(path).mode & 0o7777).toBe(0o600)
-    expect(readdirSync(folder)).toEqual(['state.json'])
+    expect(readdirSync(root)).toEqual(['state.json'])
   })
 
   test('does not write through a link that stands in its place', async () => {

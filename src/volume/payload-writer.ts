@@ -1,6 +1,30 @@
-import { chmod, chown, lstat, mkdir, open, readdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { basename, dirname } from 'node:path'
 import type { Payload } from './payload.ts'
+
+// Every call below is synchronous. The files are in a volume's own tmpfs, so a call is a few microseconds in the kernel and waits for no
+// disk, where a trip to Node's threads and back costs ten times that, and a publish makes some seventy calls (docs/adr/0006-speed.md). Paths are put together
+// as they are: what path.join looks for in them, letter by letter, is not there.
 
 /** The link that every visible name leads through. Replacing it is what changes all files at once. */
 const current = '..data'
@@ -15,38 +39,35 @@ const fileMode = 0o440
  * Writes a payload so that no reader ever sees files of two generations through one look at `..data`: a new folder is filled, then
  * one rename moves `..data` to it (as kubelet's AtomicWriter does). A crash at any point leaves the old generation, or the new.
  *
- * @param root - the folder that the pod sees
+ * @param root - the folder that the pod sees. It is not made here: where it is gone, so is the memory that it was in, and what would
+ *   be written instead is the disk
  * @param group - who may read the files beside root
  */
 export async function writePayload(root: string, payload: Payload, group: number | undefined): Promise<void> {
-  await mkdir(root, { mode: directoryMode, recursive: true })
-  await chmod(root, writable(directoryMode))
-  const old = await readlink(join(root, current)).catch(() => undefined)
-  const generation = nextGeneration(old)
-  const folder = join(root, generation)
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder)
+  chmodSync(root, writable(directoryMode))
+  const generation = nextGeneration(leadsTo(`${root}/${current}`))
+  const folder = `${root}/${generation}`
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder)
   for (const [path, content] of payload.files) {
-    await makeParents(folder, path, group)
-    await writeWhole(join(folder, path), content, group)
+    makeParents(folder, path, group)
+    writeWhole(`${folder}/${path}`, content, group)
   }
-  for (const [link, path] of payload.links) await symlink(path, join(folder, link))
-  await protect(folder, group)
-  await rm(join(root, next), { force: true })
-  await symlink(generation, join(root, next))
-  await rename(join(root, next), join(root, current))
-  await linkNames(root, payload)
-  await sweep(root, payload, generation)
-  await protect(root, group)
+  for (const [link, path] of payload.links) symlinkSync(path, `${folder}/${link}`)
+  protect(folder, group)
+  replaceLink(`${root}/${current}`, generation, `${root}/${next}`)
+  const names = visibleNames(payload)
+  for (const name of names) {
+    const wanted = `${current}/${name}`
+    if (leadsTo(`${root}/${name}`) !== wanted) replaceLink(`${root}/${name}`, wanted, `${root}/${freshLink}`)
+  }
+  sweep(root, names, generation)
+  protect(root, group)
 }
 
-/** Whether every file of a payload is there, whole, and reached through its visible name. */
+/** Whether every file of a payload is there and reached through its visible name. */
 export async function isComplete(root: string, files: Iterable<string>): Promise<boolean> {
-  for (const path of files) {
-    const found = await readFile(join(root, path)).catch(() => undefined)
-    if (found === undefined) return false
-  }
-  return true
+  return [...files].every((path) => statSync(`${root}/${path}`, { throwIfNoEntry: false })?.isFile() === true)
 }
 
 /** Without root's right to pass over modes (a quick start as an ordinary user), the owner must be allowed to write. */
@@ -59,31 +80,42 @@ function nextGeneration(old: string | undefined): string {
   return `..${Number(number ?? 0) + 1}`
 }
 
-async function protect(directory: string, group: number | undefined): Promise<void> {
-  if (group !== undefined) await chown(directory, -1, group)
-  await chmod(directory, writable(directoryMode))
+/** What a symbolic link leads to; undefined where there is none. */
+function leadsTo(path: string): string | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true ? readlinkSync(path) : undefined
 }
 
-async function makeParents(folder: string, path: string, group: number | undefined): Promise<void> {
+/** Makes a link at once in the place of whatever link or file is there. @param fresh - where it is made first */
+function replaceLink(path: string, to: string, fresh: string): void {
+  rmSync(fresh, { force: true })
+  symlinkSync(to, fresh)
+  renameSync(fresh, path)
+}
+
+function protect(directory: string, group: number | undefined): void {
+  if (group !== undefined) chownSync(directory, -1, group)
+  chmodSync(directory, writable(directoryMode))
+}
+
+function makeParents(folder: string, path: string, group: number | undefined): void {
   const parents = path.split('/').slice(0, -1)
   let made = folder
   for (const part of parents) {
-    made = join(made, part)
-    await mkdir(made).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error
-    })
-    await protect(made, group)
+    made = `${made}/${part}`
+    if (existsSync(made)) continue
+    mkdirSync(made)
+    protect(made, group)
   }
 }
 
-async function writeWhole(path: string, content: string | Uint8Array, group: number | undefined): Promise<void> {
-  const file = await open(path, 'wx', 0o400)
+function writeWhole(path: string, content: string | Uint8Array, group: number | undefined): void {
+  const file = openSync(path, 'wx', 0o400)
   try {
-    await file.writeFile(content)
-    if (group !== undefined) await file.chown(-1, group)
-    await file.chmod(fileMode)
+    writeFileSync(file, content)
+    if (group !== undefined) fchownSync(file, -1, group)
+    fchmodSync(file, fileMode)
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }
 
@@ -93,65 +125,60 @@ function visibleNames(payload: Payload): Set<string> {
   return new Set(paths.map((path) => path.split('/')[0] ?? path))
 }
 
-async function linkNames(root: string, payload: Payload): Promise<void> {
-  for (const name of visibleNames(payload)) {
-    const wanted = join(current, name)
-    const path = join(root, name)
-    if ((await readlink(path).catch(() => undefined)) === wanted) continue
-    const fresh = join(root, freshLink)
-    await rm(fresh, { force: true })
-    await symlink(wanted, fresh)
-    await rename(fresh, path)
-  }
-}
-
 /**
  * Removes what neither this generation nor its names need: older generations, what a crash left, names no longer used. They are
  * not overwritten: who has opened an old file reads it to its end.
  */
-async function sweep(root: string, payload: Payload, generation: string): Promise<void> {
-  const names = visibleNames(payload)
-  for (const entry of await readdir(root)) {
+function sweep(root: string, names: ReadonlySet<string>, generation: string): void {
+  for (const entry of readdirSync(root)) {
     if (entry === current || entry === generation || names.has(entry)) continue
-    await rm(join(root, entry), { recursive: true, force: true })
+    rmSync(`${root}/${entry}`, { recursive: true, force: true })
   }
 }
 
 /**
  * Overwrites what is below a path, then removes it: a mount of it in another namespace is left with nothing to read.
- * Symbolic links are removed, never followed.
+ * Symbolic links are removed, never followed. A folder on which something is mounted stays, empty.
  */
 export async function wipe(path: string): Promise<void> {
-  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+  wipeNow(path)
+}
+
+function wipeNow(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false })
   if (found === undefined) return
   if (found.isDirectory()) {
-    await chmod(path, 0o700)
-    for (const entry of await readdir(path)) await wipe(join(path, entry))
-  } else if (found.isFile()) {
-    await chmod(path, 0o600)
-    const file = await open(path, 'r+')
+    chmodSync(path, 0o700)
+    for (const entry of readdirSync(path)) wipeNow(`${path}/${entry}`)
     try {
-      await file.write(Buffer.alloc(found.size))
-      await file.truncate(0)
+      rmdirSync(path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    }
+    return
+  }
+  if (found.isFile()) {
+    chmodSync(path, 0o600)
+    const file = openSync(path, 'r+')
+    try {
+      writeSync(file, Buffer.alloc(found.size))
+      ftruncateSync(file)
     } finally {
-      await file.close()
+      closeSync(file)
     }
   }
-  await rm(path, { recursive: true, force: true })
+  rmSync(path, { force: true })
 }
 
 /** Replaces a file's content at once: written beside it, then renamed over it. The parent folder must exist. */
 export async function replaceFile(path: string, content: string): Promise<void> {
-  const fresh = join(dirname(path), `.${basename(path)}.new`)
-  await rm(fresh, { force: true })
-  const file = await open(fresh, 'wx', 0o600)
+  const fresh = `${dirname(path)}/.${basename(path)}.new`
+  rmSync(fresh, { force: true })
+  const file = openSync(fresh, 'wx', 0o600)
   try {
-    await file.writeFile(content)
+    writeFileSync(file, content)
   } finally {
-    await file.close()
+    closeSync(file)
   }
-  await rename(fresh, path)
+  renameSync(fresh, path)
 }

@@ -31,6 +31,11 @@ export const privateDirectory: Mounter = {
     await rename(fresh, target)
   },
 
+  async regain() {
+    // A link holds nothing once its folder is gone.
+    return false
+  },
+
   async shows(source, target): Promise<Shown> {
     const link = await readlink(target).catch(() => undefined)
     if (link === source) return 'exactly'

@@ -23,9 +23,15 @@ export type RenewalLead =
  */
 export function renewalTime(certificate: Validity, lead: RenewalLead | undefined, spread: number): number {
   const lifetime = certificate.notAfter - certificate.notBefore
-  const asked = lead?.is === 'share' ? (lifetime * lead.percent) / 100 : lead?.milliseconds
-  const left = asked !== undefined && asked < lifetime ? asked : lifetime / 3
+  const left = renewalLead(certificate, lead)
   return certificate.notAfter - left - (Math.min(left, lifetime - left) / 10) * spread
+}
+
+/** How long before its end a certificate is renewed, in milliseconds, without the spread. Parameters as of {@link renewalTime}. */
+export function renewalLead({ notBefore, notAfter }: Validity, lead: RenewalLead | undefined): number {
+  const lifetime = notAfter - notBefore
+  const asked = lead?.is === 'share' ? (lifetime * lead.percent) / 100 : lead?.milliseconds
+  return asked !== undefined && asked < lifetime ? asked : lifetime / 3
 }
 
 /** The place of a volume in the spread of renewals: the same for its whole life, and even over many volumes. In [0, 1). */

@@ -59,7 +59,7 @@ test('a volume that names only its issuer has the documented defaults', () => {
     keystores: { pkcs12: undefined, jks: undefined },
     legacyLinks: false,
     fsGroup: undefined,
-    renewal: { automatic: true, before: undefined },
+    renewal: { automatic: true, before: undefined, windows: [] },
     annotations: {},
   })
 })
@@ -125,7 +125,7 @@ test('every attribute is heard', () => {
     files: { certificate: 'bar/foo.crt', privateKey: 'bar/foo.key', ca: 'ca.pem' },
     legacyLinks: true,
     fsGroup: 2000,
-    renewal: { automatic: false, before: { is: 'time', milliseconds: 600_000 } },
+    renewal: { automatic: false, before: { is: 'time', milliseconds: 600_000 }, windows: [] },
   })
 })
 
@@ -267,7 +267,8 @@ test('no variable is replaced where none is documented', () => {
 })
 
 test('an undefined variable is one error that says what was meant', () => {
-  const known = '(known variables: POD_NAME POD_NAMESPACE POD_UID SERVICE_ACCOUNT_NAME)'
+  const known =
+    "(known variables: POD_NAME POD_NAMESPACE POD_UID SERVICE_ACCOUNT_NAME POD_LABELS['key'] POD_ANNOTATIONS['key'])"
   expect(problemsOf({ 'dns-names': '$PODNAME' }, { ...standardDefaults, requireSan: true })).toEqual([
     `dns-names: undefined variable "PODNAME", did you mean POD_NAME? ${known}`,
   ])

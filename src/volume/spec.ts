@@ -18,8 +18,10 @@ import { didYouMean } from './did-you-mean.ts'
 import { type FileNames, readFileNames } from './file-names.ts'
 import { type KeyChoice, readKey } from './key-choice.ts'
 import { type Keystores, readKeystores } from './keystores.ts'
-import type { RenewalLead } from './renewal.ts'
+import type { PodMetadata } from './pod-metadata.ts'
 import { readRenewalLead } from './renewal-lead.ts'
+import type { RenewalRules } from './renewal-plan.ts'
+import { readRenewalWindows } from './renewal-windows.ts'
 import { readRequestOptions, readUsages, type RequestOptions } from './request-options.ts'
 import { readSubject } from './subject.ts'
 import { podVariables } from './variables.ts'
@@ -44,11 +46,7 @@ export interface VolumeSpec {
   readonly legacyLinks: boolean
   /** The group that may read the files; it beats the pod's own fsGroup. */
   readonly fsGroup: number | undefined
-  readonly renewal: {
-    readonly automatic: boolean
-    /** Undefined for a third of the lifetime. */
-    readonly before: RenewalLead | undefined
-  }
+  readonly renewal: RenewalRules & { readonly automatic: boolean }
   /** Attributes of other domains, handed on as annotations of the request. */
   readonly annotations: Readonly<Record<string, string>>
 }
@@ -62,6 +60,8 @@ export interface SpecDefaults {
   readonly requireSan: boolean
   /** What `NODE_NAME` stands for. */
   readonly nodeName?: string
+  /** What the volume's attributes refer to of its pod's labels and annotations. */
+  readonly podMetadata?: PodMetadata | undefined
 }
 
 export const standardDefaults: SpecDefaults = { duration: 720 * 3600_000, layout: 'default', requireSan: false }
@@ -88,7 +88,7 @@ export function parseVolumeSpec(
     group: reader.text('issuer-group') ?? 'cert-manager.io',
   }
   if (issuer.name === '') reader.problem('issuer-name', 'required: the name of the issuer that signs')
-  const variables = podVariables(pod, defaults.nodeName)
+  const variables = podVariables(pod, defaults.nodeName, defaults.podMetadata)
   const subject = readSubject(reader, variables)
   const names = readNames(reader, variables, defaults.requireSan)
   const isCA = reader.flag('is-ca')
@@ -113,7 +113,7 @@ export function parseVolumeSpec(
     keystores,
     legacyLinks: reader.choice('layout', ['default', 'legacy'], defaults.layout) === 'legacy',
     fsGroup: readGroup(reader),
-    renewal: { automatic: !reader.flag('disable-auto-renew'), before: readRenewalLead(reader) },
+    renewal: readRenewal(reader),
     annotations: readAnnotations(context),
   }
   reportUnknown(context, reader)
@@ -139,6 +139,16 @@ function readPod(context: Readonly<Record<string, string>>, reader: AttributeRea
     uid: key(kubeletKeys.podUid),
     serviceAccount: context[kubeletKeys.serviceAccount] ?? '',
   }
+}
+
+function readRenewal(reader: AttributeReader): VolumeSpec['renewal'] {
+  const automatic = !reader.flag('disable-auto-renew')
+  const windows = readRenewalWindows(reader)
+  if (!automatic && reader.text('renewal-windows') !== undefined) {
+    const message = `there is nothing to renew with ${attributePrefix}disable-auto-renew: leave out one of them`
+    reader.problem('renewal-windows', message)
+  }
+  return { automatic, before: readRenewalLead(reader), windows }
 }
 
 /** The largest group id: 2^32 − 1 means "leave it as it is" to chown(2), so it is no group. */

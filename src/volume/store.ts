@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { chmod, mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { IssuanceRequest, RequestHandle } from '../issuer/issuer.ts'
@@ -44,8 +44,14 @@ const recordSchema = v.object({
   /** The volume context, without tokens and passwords. */
   context: texts,
   mountGroup: v.optional(v.string()),
+  /** What the attributes refer to of the pod's labels and annotations, as they were at the first publish. */
+  podMetadata: v.optional(v.object({ labels: texts, annotations: texts })),
+  /** An SELinux context from the mount flags. */
+  selinuxContext: v.optional(v.string()),
   /** Whether a publish has answered OK: from then on a pod may be running with it. */
   shown: v.boolean(),
+  /** Whether containers may run that see files which can no longer be written: their memory was unmounted. */
+  detached: v.optional(v.boolean()),
   issued: v.optional(issuedSchema),
 })
 
@@ -68,13 +74,19 @@ export class StoreError extends Error {
   readonly code = 'STORE_INVALID'
 }
 
-/** The files of one volume below its private memory, whose root only root can enter. Nothing in here is bound into a pod but `data`. */
+/**
+ * The files of one volume below its private memory, whose root only root can enter. Nothing in here is bound into a pod but `data`.
+ *
+ * Like those of payload-writer.ts, the calls are synchronous inside, because memory does not make anybody wait.
+ */
 export class VolumeStore {
   readonly directory: string
   /** What the pod sees. */
   readonly data: string
   readonly #state: string
   readonly #pending: string
+  readonly #request: string
+  readonly #key: string
   readonly #passwords: string
 
   constructor(directory: string) {
@@ -82,14 +94,21 @@ export class VolumeStore {
     this.data = join(directory, 'data')
     this.#state = join(directory, 'state.json')
     this.#pending = join(directory, 'pending')
+    this.#request = join(this.#pending, 'request.json')
+    this.#key = join(this.#pending, 'key.pem')
     this.#passwords = join(this.#pending, 'passwords.json')
   }
 
   /** Makes the folders of a fresh volume. */
   async prepare(): Promise<void> {
-    await chmod(this.directory, 0o700)
-    await mkdir(this.#pending, { recursive: true, mode: 0o700 })
-    await mkdir(this.data, { recursive: true, mode: 0o550 })
+    chmodSync(this.directory, 0o700)
+    mkdirSync(this.#pending, { recursive: true, mode: 0o700 })
+    mkdirSync(this.data, { recursive: true, mode: 0o550 })
+  }
+
+  /** Whether the private memory is there, with the folders that {@link prepare} makes in it and nobody makes on a disk. */
+  async isThere(): Promise<boolean> {
+    return statSync(this.#pending, { throwIfNoEntry: false }) !== undefined
   }
 
   /** @throws {StoreError} where a record is there and cannot be read */
@@ -103,32 +122,31 @@ export class VolumeStore {
 
   /** @throws {StoreError} where a request is there and cannot be read */
   async readPending(): Promise<Pending | undefined> {
-    const stored = await readJson(join(this.#pending, 'request.json'), pendingSchema)
+    const stored = readJson(this.#request, pendingSchema)
     if (stored === undefined) return undefined
-    const path = join(this.#pending, 'key.pem')
-    const key = await readIfThere(path)
+    const key = readIfThere(this.#key)
     if (key === undefined) return undefined
     try {
       return { request: stored.request, handle: stored.handle, key: decodePrivateKey(key) }
     } catch (error) {
-      throw new StoreError(`${path} cannot be read`, { cause: error })
+      throw new StoreError(`${this.#key} cannot be read`, { cause: error })
     }
   }
 
   /** The key before its request, which would be worth nothing without; an earlier request goes first, as it has another key. */
   async writePending(pending: Pending): Promise<void> {
-    await rm(join(this.#pending, 'request.json'), { force: true })
-    await replaceFile(join(this.#pending, 'key.pem'), encodePrivateKey(pending.key, 'PKCS8'))
+    rmSync(this.#request, { force: true })
+    await replaceFile(this.#key, encodePrivateKey(pending.key, 'PKCS8'))
     await this.writeHandle(pending.request, pending.handle)
   }
 
   async writeHandle(request: IssuanceRequest, handle: RequestHandle | undefined): Promise<void> {
-    await replaceFile(join(this.#pending, 'request.json'), JSON.stringify({ request, handle }))
+    await replaceFile(this.#request, JSON.stringify({ request, handle }))
   }
 
   async clearPending(): Promise<void> {
-    await rm(join(this.#pending, 'request.json'), { force: true })
-    await wipe(join(this.#pending, 'key.pem'))
+    rmSync(this.#request, { force: true })
+    await wipe(this.#key)
   }
 
   /**
@@ -145,7 +163,7 @@ export class VolumeStore {
    */
   async readPasswords(): Promise<Passwords> {
     try {
-      return (await readJson(this.#passwords, texts)) ?? {}
+      return readJson(this.#passwords, texts) ?? {}
     } catch (error) {
       // The cause would quote what is in the file.
       if (error instanceof StoreError) throw new StoreError(error.message)
@@ -155,33 +173,26 @@ export class VolumeStore {
 
   /** Overwrites and removes everything. */
   async wipe(): Promise<void> {
-    const entries = await readdir(this.directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return []
-      throw error
-    })
-    for (const entry of entries) await wipe(join(this.directory, entry))
+    if (statSync(this.directory, { throwIfNoEntry: false }) === undefined) return
+    for (const entry of readdirSync(this.directory)) await wipe(join(this.directory, entry))
   }
 
   /** Removes the folder itself, once nothing is mounted there. A folder that is gone already is fine. */
   async remove(): Promise<void> {
-    await rmdir(this.directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-    })
+    try {
+      rmdirSync(this.directory)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
   }
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+function readIfThere(path: string): string | undefined {
+  return statSync(path, { throwIfNoEntry: false }) === undefined ? undefined : readFileSync(path, 'utf8')
 }
 
-async function readJson<Schema extends v.GenericSchema>(
-  path: string,
-  schema: Schema,
-): Promise<v.InferOutput<Schema> | undefined> {
-  const text = await readIfThere(path)
+function readJson<Schema extends v.GenericSchema>(path: string, schema: Schema): v.InferOutput<Schema> | undefined {
+  const text = readIfThere(path)
   if (text === undefined) return undefined
   try {
     return v.parse(schema, JSON.parse(text))

@@ -4,7 +4,10 @@ import { encodeName, formatName } from '../x509/name.ts'
 import { AttributeReader, attributePrefix } from './attributes.ts'
 import { readCsv, readSubject } from './subject.ts'
 
-const variables = { POD_NAME: 'web-0', POD_NAMESPACE: 'sandbox', ODD: 'a,O=evil+CN=x', NONE: '' }
+const variables = {
+  values: { POD_NAME: 'web-0', POD_NAMESPACE: 'sandbox', ODD: 'a,O=evil+CN=x', NONE: '' },
+  refused: {},
+}
 
 function read(attributes: Readonly<Record<string, string>>) {
   const reader = new AttributeReader(

@@ -2,7 +2,7 @@ import { parseDistinguishedName, DistinguishedNameError } from '../x509/distingu
 import { buildSubject, encodeName, NameError, type Subject } from '../x509/name.ts'
 import { type AttributeName, type AttributeReader, attributePrefix } from './attributes.ts'
 import { CsvError, parseCsvList } from './csv-list.ts'
-import { expandItems, expandText, type Variables } from './variables.ts'
+import { type ExpandedAttribute, expandItems, expandText, type Variables } from './variables.ts'
 
 /** What makes a subject where it is not written as a whole. */
 const parts = [
@@ -52,7 +52,7 @@ function readLiteral(reader: AttributeReader, text: string, variables: Variables
 }
 
 function readParts(reader: AttributeReader, variables: Variables): Subject {
-  const several = (name: AttributeName): readonly string[] => {
+  const several = (name: ExpandedAttribute): readonly string[] => {
     const values = readCsv(reader, name)
     const expanded = expandItems(reader, name, values, variables).filter((value) => value !== '')
     writable(reader, name, buildSubject({ organizations: expanded }))

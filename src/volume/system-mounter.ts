@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { constants, type Stats } from 'node:fs'
-import { access, mkdir, realpath, rmdir, stat, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { constants, mkdirSync, rmdirSync, type Stats, statfsSync, statSync } from 'node:fs'
+import { access, mkdir, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Libc, mountFlags, unmountFlags } from '../runtime/libc.ts'
 import { mountAt, type MountEntry, readMountInfo } from './mount-info.ts'
 import { MountError, type Mounter, type PrivateMountOptions, type Shown } from './mounter.ts'
+import { hasLabels, type TmpfsOffer, tmpfsAttempts } from './tmpfs-options.ts'
 
 /** The few system calls a volume needs, by whatever way they reach the kernel. Each gives the errno name of a failure. */
 export interface MountCalls {
@@ -14,6 +15,8 @@ export interface MountCalls {
   bind(source: string, target: string): Promise<string | undefined>
   /** Makes the mount at `target`, and only it, read-only (not the file system that others see). */
   makeReadOnly(target: string): Promise<string | undefined>
+  /** Makes the mount at `target`, and only it, writable again. */
+  makeWritable(target: string): Promise<string | undefined>
   unmount(target: string, lazy: boolean): Promise<string | undefined>
 }
 
@@ -26,6 +29,7 @@ export function systemCalls(libc: Libc): MountCalls {
     mountTmpfs: async (target, data) => libc.mount('podpass', target, 'tmpfs', safe, data),
     bind: async (source, target) => libc.mount(source, target, null, bind, null),
     makeReadOnly: async (target) => libc.mount('none', target, null, bind | remount | readOnly | safe, null),
+    makeWritable: async (target) => libc.mount('none', target, null, bind | remount | safe, null),
     unmount: async (target, lazy) => libc.unmount(target, lazy ? unmountFlags.detach : 0),
   }
 }
@@ -56,6 +60,7 @@ export function mountCommands(): MountCalls {
       call('mount', '-i', '-t', 'tmpfs', '-o', `nosuid,nodev,noexec,${data}`, 'podpass', target),
     bind: (source, target) => call('mount', '-i', '--bind', source, target),
     makeReadOnly: (target) => call('mount', '-i', '-o', 'remount,bind,ro,nosuid,nodev,noexec', target),
+    makeWritable: (target) => call('mount', '-i', '-o', 'remount,bind,rw,nosuid,nodev,noexec', target),
     unmount: (target, lazy) => call('umount', '-i', ...(lazy ? ['-l'] : []), target),
   }
 }
@@ -66,7 +71,7 @@ const mostLayers = 64
 /** What statfs(2) says of a tmpfs. */
 const tmpfsMagic = 0x01021994
 
-/** Where a volume's files are made read-only before they are bound to its target: in its private memory, for a moment. */
+/** Where a bind mount is made read-only, or writable, before it is bound to its place: in private memory, for a moment. */
 function windowIn(directory: string): string {
   return join(directory, 'window')
 }
@@ -80,12 +85,15 @@ async function seenAt(path: string): Promise<MountEntry | undefined> {
 /**
  * Real mounts: a tmpfs for each volume, shown to the pod by a read-only bind mount. With many volumes the list of mounts is long,
  * so where the file system itself can tell it is not read.
+ *
+ * What is looked at of the driver's own folders is looked at synchronously, as in payload-writer.ts. A target is the kubelet's: nobody
+ * knows on what file system, or below what other mount, so it is only ever touched by Node's threads.
  */
 export class SystemMounter implements Mounter {
   readonly description: string
   readonly #calls: MountCalls
-  /** Linux before 6.3, and user namespaces, refuse noswap; asked once. */
-  #noswap = true
+  /** What the kernel has refused is not asked for again. Whether there are labels is looked at once. */
+  #offer: TmpfsOffer | undefined
 
   constructor(calls: MountCalls) {
     this.#calls = calls
@@ -93,33 +101,28 @@ export class SystemMounter implements Mounter {
   }
 
   async mountPrivate(directory: string, options: PrivateMountOptions): Promise<{ readonly noswap: boolean }> {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
     if (await this.isPrivate(directory)) {
       return { noswap: (await seenAt(directory))?.superOptions.includes('noswap') === true }
     }
-    const { size, selinuxContext } = options
-    const context = selinuxContext === undefined ? '' : `,context="${selinuxContext}"`
-    const base = `size=${size},mode=0700${context}`
-    if (this.#noswap) {
-      const refusal = await this.#calls.mountTmpfs(directory, `${base},noswap`)
-      if (refusal === undefined) return { noswap: true }
-      if (refusal !== 'EINVAL') throw new MountError('mount tmpfs at', directory, refusal)
+    this.#offer ??= { noswap: true, labels: hasLabels(await readMountInfo()) }
+    let refusal: string | undefined
+    for (const { data, noswap, labelled } of tmpfsAttempts(options, this.#offer)) {
+      refusal = await this.#calls.mountTmpfs(directory, data)
+      if (refusal === undefined) {
+        this.#offer = { noswap, labels: this.#offer.labels && (labelled || options.selinuxContext !== undefined) }
+        return { noswap }
+      }
+      if (refusal !== 'EINVAL') break
     }
-    const refusal = await this.#calls.mountTmpfs(directory, base)
-    if (refusal !== undefined) throw new MountError('mount tmpfs at', directory, refusal)
-    this.#noswap = false
-    return { noswap: false }
+    throw new MountError('mount tmpfs at', directory, refusal ?? 'EINVAL')
   }
 
   async isPrivate(directory: string): Promise<boolean> {
     await this.#close(windowIn(directory))
-    try {
-      const [own, above, system] = await Promise.all([stat(directory), stat(dirname(directory)), statfs(directory)])
-      return own.dev !== above.dev && system.type === tmpfsMagic
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
-      throw error
-    }
+    const own = statSync(directory, { throwIfNoEntry: false })
+    if (own === undefined || own.dev === statSync(dirname(directory)).dev) return false
+    return statfsSync(directory).type === tmpfsMagic
   }
 
   async show(source: string, target: string): Promise<void> {
@@ -129,25 +132,21 @@ export class SystemMounter implements Mounter {
     await mkdir(target, { mode: 0o750 }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw new MountError('make the folder', target, error.code ?? error.message)
     })
-    // Read-only is what this namespace's mount becomes, not its copies in others: the host would keep a writable one. The copies of
-    // a mount that is read-only already are read-only too. So it is made so elsewhere first, and bound to the target from there.
-    const window = windowIn(dirname(source))
-    await this.#close(window)
-    await mkdir(window, { mode: 0o700 })
-    try {
-      const notBound = await this.#calls.bind(source, window)
-      if (notBound !== undefined) throw new MountError(`bind ${source} to`, window, notBound)
-      const stillWritable = await this.#calls.makeReadOnly(window)
-      if (stillWritable !== undefined) throw new MountError('make read-only', window, stillWritable)
-      const notShown = await this.#calls.bind(window, target)
-      if (notShown !== undefined) throw new MountError(`bind ${source} to`, target, notShown)
-    } finally {
-      await this.#close(window)
-    }
+    await this.#bindBy(windowIn(dirname(source)), source, target, 'makeReadOnly')
+  }
+
+  async regain(source: string, target: string): Promise<boolean> {
+    const [ours, theirs] = [statSync(source), await statOrNothing(target)]
+    if (theirs === undefined || (ours.dev === theirs.dev && ours.ino === theirs.ino)) return false
+    const shown = await seenAt(target)
+    // Of a folder that was removed, in which nothing can be written any more, the kernel says `//deleted`.
+    if (shown?.type !== 'tmpfs' || basename(shown.root) !== basename(source)) return false
+    await this.#bindBy(windowIn(dirname(source)), target, source, 'makeWritable')
+    return true
   }
 
   async shows(source: string, target: string): Promise<Shown> {
-    const [ours, theirs] = await Promise.all([stat(source), statOrNothing(target)])
+    const [ours, theirs] = [statSync(source), await statOrNothing(target)]
     if (theirs === undefined) return 'nothing'
     const same = ours.dev === theirs.dev && ours.ino === theirs.ino
     if (same && (await refusesWrites(target))) return 'exactly'
@@ -168,26 +167,41 @@ export class SystemMounter implements Mounter {
     throw new MountError('unmount', path, 'EBUSY', `more than ${mostLayers} mounts on one path`)
   }
 
+  /**
+   * Binds one path to another, read-only or writable.
+   *
+   * That is what this namespace's mount becomes, not its copies in others: the host would keep one of the other kind. The copies of a
+   * mount that is of the right kind already are of that kind too. So it is made so in a window first, and bound from there.
+   */
+  async #bindBy(window: string, from: string, to: string, change: 'makeReadOnly' | 'makeWritable'): Promise<void> {
+    await this.#close(window)
+    mkdirSync(window, { mode: 0o700 })
+    try {
+      const notBound = await this.#calls.bind(from, window)
+      if (notBound !== undefined) throw new MountError(`bind ${from} to`, window, notBound)
+      const notChanged = await this.#calls[change](window)
+      if (notChanged !== undefined) {
+        throw new MountError(change === 'makeReadOnly' ? 'make read-only' : 'make writable', window, notChanged)
+      }
+      const notShown = await this.#calls.bind(window, to)
+      if (notShown !== undefined) throw new MountError(`bind ${from} to`, to, notShown)
+    } finally {
+      await this.#close(window)
+    }
+  }
+
   /** Takes a window away, if there is one, whoever looks through it. */
   async #close(window: string): Promise<void> {
-    try {
-      await rmdir(window)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT') return
-      if (code !== 'EBUSY') throw error
-      const refusal = await this.#calls.unmount(window, true)
-      if (refusal !== undefined) throw new MountError('unmount', window, refusal)
-      await rmdir(window)
-    }
+    if (statSync(window, { throwIfNoEntry: false }) === undefined) return
+    const refusal = await this.#calls.unmount(window, true)
+    // umount(2) says EINVAL of a folder that is no mount.
+    if (refusal !== undefined && refusal !== 'EINVAL') throw new MountError('unmount', window, refusal)
+    rmdirSync(window)
   }
 }
 
 async function statOrNothing(path: string): Promise<Stats | undefined> {
-  return stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+  return stat(path, { throwIfNoEntry: false })
 }
 
 /** Whether the mount that a path lies in takes no writes, as far as root can tell by asking: no mode refuses it. */

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { ManualClock } from '../../test/support/manual-clock.ts'
 import { generateKeySync, type KeyGenerator, type KeySpec } from './key.ts'
 import { KeyPool } from './key-pool.ts'
 
@@ -17,8 +18,25 @@ class SlowGenerator implements KeyGenerator {
 
   async finishOne(): Promise<void> {
     this.#open.shift()?.()
-    for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+    await settled()
   }
+}
+
+/** Resolves once whatever has been promised has gone on. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+}
+
+let clock: ManualClock
+
+beforeEach(() => {
+  clock = new ManualClock()
+})
+
+/** Lets the moment pass that a pool leaves to whom it has given a key. */
+async function passMoment(): Promise<void> {
+  clock.advance(1000)
+  await settled()
 }
 
 const rsa: KeySpec = { algorithm: 'RSA', size: 2048 }
@@ -26,7 +44,8 @@ const rsa: KeySpec = { algorithm: 'RSA', size: 2048 }
 describe('a key pool', () => {
   test('is filled one key at a time up to its capacity', async () => {
     const generator = new SlowGenerator()
-    const pool = new KeyPool({ generator, capacity: 3, sizes: [2048] })
+    const pool = new KeyPool({ generator, clock, capacity: 3 })
+    pool.keep(2048)
     for (const ready of [0, 1, 2]) {
       expect(generator.asked).toHaveLength(ready + 1)
       expect(pool.ready(2048)).toBe(ready)
@@ -40,8 +59,9 @@ describe('a key pool', () => {
     const pool = new KeyPool({
       generator: { generate: async () => generateKeySync({ algorithm: 'Ed25519' }) },
       capacity: 4,
-      sizes: [2048],
+      clock,
     })
+    pool.keep(2048)
     const keys = await Promise.all(Array.from({ length: 20 }, () => pool.generate(rsa)))
     expect(new Set(keys.map((key) => key.export({ type: 'pkcs8', format: 'pem' }))).size).toBe(20)
     await pool.close()
@@ -49,30 +69,47 @@ describe('a key pool', () => {
 
   test('makes no key ahead while somebody waits for one', async () => {
     const generator = new SlowGenerator()
-    const pool = new KeyPool({ generator, capacity: 2, sizes: [2048] })
+    const pool = new KeyPool({ generator, clock, capacity: 2 })
+    pool.keep(2048)
     const wanted = pool.generate(rsa)
     expect(generator.asked).toHaveLength(2)
     await generator.finishOne()
     expect(generator.asked).toHaveLength(2)
     await generator.finishOne()
     await wanted
+    await passMoment()
     expect(generator.asked).toHaveLength(3)
+  })
+
+  test('leaves the cores to whom it has given a key for a moment, then makes the next', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, clock, capacity: 1 })
+    pool.keep(2048)
+    await generator.finishOne()
+    await pool.generate(rsa)
+    await settled()
+    expect(generator.asked).toHaveLength(1)
+    await passMoment()
+    expect(generator.asked).toHaveLength(2)
   })
 
   test('keeps a size ready from the first time that it is asked for', async () => {
     const generator = new SlowGenerator()
-    const pool = new KeyPool({ generator, capacity: 1, sizes: [] })
+    const pool = new KeyPool({ generator, clock, capacity: 1 })
     expect(generator.asked).toEqual([])
     const wanted = pool.generate({ algorithm: 'RSA', size: 3072 })
     await generator.finishOne()
     await wanted
+    await passMoment()
     await generator.finishOne()
     expect(pool.ready(3072)).toBe(1)
+    expect(pool.levels()).toEqual(new Map([[3072, 1]]))
   })
 
   test('with a capacity of 0 makes each key when it is asked for', async () => {
     const generator = new SlowGenerator()
-    const pool = new KeyPool({ generator, capacity: 0, sizes: [2048] })
+    const pool = new KeyPool({ generator, clock, capacity: 0 })
+    pool.keep(2048)
     expect(generator.asked).toEqual([])
     const wanted = pool.generate(rsa)
     await generator.finishOne()
@@ -82,7 +119,7 @@ describe('a key pool', () => {
 
   test('hands other keys through', async () => {
     const generator = new SlowGenerator()
-    const pool = new KeyPool({ generator, capacity: 2, sizes: [] })
+    const pool = new KeyPool({ generator, clock, capacity: 2 })
     const wanted = pool.generate({ algorithm: 'ECDSA', size: 256 })
     await generator.finishOne()
     await wanted

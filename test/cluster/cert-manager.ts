@@ -15,9 +15,13 @@ import { until } from './until.ts'
  */
 export class CertManager {
   readonly #daemons: AsyncDisposableStack
+  readonly #startController: () => Promise<Daemon>
+  #controller: Daemon
 
-  private constructor(daemons: AsyncDisposableStack) {
+  private constructor(daemons: AsyncDisposableStack, controller: Daemon, startController: () => Promise<Daemon>) {
     this.#daemons = daemons
+    this.#controller = controller
+    this.#startController = startController
   }
 
   /**
@@ -35,7 +39,9 @@ export class CertManager {
 
     await using daemons = new AsyncDisposableStack()
     const log = (name: string): string => join(controlPlane.directory, 'log', name)
-    daemons.use(await Daemon.start(join(binaries, 'cert-manager'), [kubeconfig], { log: log('cert-manager') }))
+    const startController = (): Promise<Daemon> =>
+      Daemon.start(join(binaries, 'cert-manager'), [kubeconfig], { log: log('cert-manager') })
+    const controller = daemons.use(await startController())
 
     const authority = await createAuthority(directory, 'webhook-ca')
     const server = await issue(authority, directory, 'webhook', {
@@ -57,7 +63,17 @@ export class CertManager {
     const url = await until("cert-manager's webhook", () => readFile(urlFile, 'utf8'), { orFail: webhook.failure() })
     const caBundle = (await readFile(authority.certificate)).toString('base64')
     await apply(controlPlane, ...webhookConfigurations(url, caBundle))
-    return new CertManager(daemons.move())
+    return new CertManager(daemons.move(), controller, startController)
+  }
+
+  /** Ends the controllers, so that nobody answers requests; the webhook goes on admitting them. */
+  async stopController(): Promise<void> {
+    await this.#controller.close()
+  }
+
+  /** Starts the controllers again after they were stopped. */
+  async startController(): Promise<void> {
+    this.#controller = this.#daemons.use(await this.#startController())
   }
 
   async close(): Promise<void> {

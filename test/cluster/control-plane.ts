@@ -164,6 +164,15 @@ export class ControlPlane {
     await this.#daemons.get('kube-apiserver')?.close(signal)
   }
 
+  /** Stops kube-apiserver where it is, until {@link resumeApiServer}: connections stay, nothing is answered. */
+  pauseApiServer(): void {
+    this.#daemons.get('kube-apiserver')?.signal('SIGSTOP')
+  }
+
+  resumeApiServer(): void {
+    this.#daemons.get('kube-apiserver')?.signal('SIGCONT')
+  }
+
   /** Ends everything and removes the directory. */
   async close(): Promise<void> {
     await Promise.all([...this.#daemons.values()].map((daemon) => daemon.close()))

@@ -59,6 +59,10 @@ export class Daemon {
     throw new DaemonEndedError(`${this.command} ended; its log ends with:\n${await logTail(this.log)}`)
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
   /** Ends it and waits for that. */
   async close(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.#child.kill(signal)

@@ -9,7 +9,7 @@ import type { ControlPlaneAccess } from './control-plane.ts'
 import { DaemonEndedError } from './daemon.ts'
 import { serviceAccountKubeconfig } from './kubeconfig.ts'
 import { kubectl } from './kubectl.ts'
-import { kubeletRoot, nodePath, onlyChild, onNode } from './node.ts'
+import { execOnNode, kubeletRoot, nodePath, onlyChild, onNode } from './node.ts'
 import { TimedOutError, until } from './until.ts'
 
 const project = join(import.meta.dirname, '../..')
@@ -25,6 +25,16 @@ export const driverPaths = { socket: join(plugin, 'csi.sock'), dataRoot: join(pl
 export interface LogEntry {
   readonly message: string
   readonly [field: string]: unknown
+}
+
+/** The line that tells that the kubelet sends volumes. */
+export function isRegistered({ message }: LogEntry): boolean {
+  return message === 'the kubelet has registered the driver'
+}
+
+/** The line that tells that the socket is served and everything that was there is taken up. */
+export function isServing({ message }: LogEntry): boolean {
+  return message === 'serving'
 }
 
 /** Creates the driver's namespace, account, rights and CSIDriver object from the manifests that ship. */
@@ -57,12 +67,17 @@ export class DriverProcess {
    * Starts the driver, which {@link installDriver} has made known, and resolves once the kubelet has registered it.
    *
    * @param flags - more flags of `podpass driver`
+   * @param kubeconfig - who it is to the API server. @default its own service account, by a token
    */
-  static async start(cluster: ClusterAccess, flags: readonly string[] = []): Promise<DriverProcess> {
+  static async start(
+    cluster: ClusterAccess,
+    flags: readonly string[] = [],
+    kubeconfig?: string,
+  ): Promise<DriverProcess> {
     const account = { namespace: 'podpass', name: 'podpass-driver' }
-    const { kubeconfig } = await serviceAccountKubeconfig(cluster.controlPlane, account)
+    const own = kubeconfig ?? (await serviceAccountKubeconfig(cluster.controlPlane, account)).kubeconfig
     await mkdir(nodePath(cluster.node, plugin), { recursive: true })
-    const driver = new DriverProcess(cluster, kubeconfig, flags)
+    const driver = new DriverProcess(cluster, own, flags)
     await driver.start()
     return driver
   }
@@ -81,8 +96,9 @@ export class DriverProcess {
    * Starts it again after it has ended and resolves once the kubelet has registered it.
    *
    * @param environment - more variables for this start
+   * @param isUp - tells by a line of its log that it is up; without an API server, the kubelet registers nothing
    */
-  async start(environment: Readonly<Record<string, string>> = {}): Promise<void> {
+  async start(environment: Readonly<Record<string, string>> = {}, isUp = isRegistered): Promise<void> {
     const { node } = this.#cluster
     const flags = {
       'node-id': node.name,
@@ -109,7 +125,7 @@ export class DriverProcess {
     child.on('exit', () => this.#notify())
     await once(child, 'spawn')
     this.#pid = await until('the driver to be on the node', () => onlyChild(child.pid ?? 0))
-    await this.logged((entry) => entry.message === 'the kubelet has registered the driver', seen)
+    await this.logged(isUp, seen)
   }
 
   /**
@@ -140,6 +156,24 @@ export class DriverProcess {
   /** Ends it without giving it a chance, and waits for that. */
   async kill9(): Promise<void> {
     await this.#end('SIGKILL')
+  }
+
+  /** Stops its process where it is, until {@link resume}: whoever calls it waits. */
+  pause(): void {
+    process.kill(this.#pid, 'SIGSTOP')
+  }
+
+  resume(): void {
+    // nsenter stops itself with its child, and would not see its end.
+    this.#child?.kill('SIGCONT')
+    process.kill(this.#pid, 'SIGCONT')
+  }
+
+  /** Runs `podpass driver` on its node with a command for the one that runs there. @returns its standard output */
+  ask(...command: readonly string[]): Promise<string> {
+    const program = [join(project, 'dist/podpass.cjs'), 'driver', ...command, '--data-root', driverPaths.dataRoot]
+    // What this process was given for itself is not for the program.
+    return execOnNode(this.#cluster.node, 'env', '--unset=NODE_OPTIONS', process.execPath, ...program)
   }
 
   /** Waits until it has ended by itself. */

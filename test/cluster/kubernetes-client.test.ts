@@ -5,6 +5,7 @@ import { KubernetesClient, PatchType } from '../../src/kubernetes/client.ts'
 import type { ClientOptions } from '../../src/kubernetes/client-options.ts'
 import type { ConnectionConfig } from '../../src/kubernetes/connection-config.ts'
 import { EventRecorder, podReference } from '../../src/kubernetes/events.ts'
+import { ConnectProxy } from '../../src/kubernetes/fixtures/connect-proxy.ts'
 import { StallingProxy } from '../../src/kubernetes/fixtures/stalling-proxy.ts'
 import { loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts'
 import type { ConfigMap, KubernetesObject } from '../../src/kubernetes/object.ts'
@@ -17,7 +18,13 @@ import { until } from './until.ts'
 
 /** Says who a request comes from, to whoever sends it. */
 interface SelfSubjectReview extends KubernetesObject {
-  readonly status?: { readonly userInfo: { readonly username: string; readonly groups?: readonly string[] } }
+  readonly status?: {
+    readonly userInfo: {
+      readonly username: string
+      readonly groups?: readonly string[]
+      readonly extra?: Readonly<Record<string, readonly string[]>>
+    }
+  }
 }
 
 const selfSubjectReviews: Resource<SelfSubjectReview> = {
@@ -186,6 +193,69 @@ test('a request with a token of its own is made by its owner, though the client 
   expect(await whoAmI(client, token)).toBe(`system:serviceaccount:${namespace}:default`)
   expect(await whoAmI(client)).toBe('admin')
   await expect(whoAmI(client, `${token}x`)).rejects.toMatchObject({ status: 401 })
+})
+
+test('the API server decides who may be impersonated, and requests are made in that name', async () => {
+  const robot = await loadKubeconfig({ path: await userKubeconfig(controlPlane, 'robot') })
+  const group = 'rbac.authorization.k8s.io'
+  const rules = [
+    { apiGroups: [''], resources: ['users'], verbs: ['impersonate'], resourceNames: ['jane'] },
+    { apiGroups: [''], resources: ['groups'], verbs: ['impersonate'], resourceNames: [`${namespace}-editors`] },
+    { apiGroups: ['authentication.k8s.io'], resources: ['userextras/scopes'], verbs: ['impersonate'] },
+  ]
+  const editing = [{ apiGroups: [''], resources: ['configmaps'], verbs: ['create'] }]
+  const bind = (role: string, kind: string, subject: string): object => ({
+    apiVersion: `${group}/v1`,
+    kind: 'ClusterRoleBinding',
+    metadata: { name: role },
+    roleRef: { apiGroup: group, kind: 'ClusterRole', name: role },
+    subjects: [{ apiGroup: group, kind, name: subject }],
+  })
+  const [impersonating, editors] = [`${namespace}-impersonator`, `${namespace}-editor`]
+  await apply(
+    controlPlane,
+    { apiVersion: `${group}/v1`, kind: 'ClusterRole', metadata: { name: impersonating }, rules },
+    { apiVersion: `${group}/v1`, kind: 'ClusterRole', metadata: { name: editors }, rules: editing },
+    bind(impersonating, 'User', 'robot'),
+    bind(editors, 'Group', `${namespace}-editors`),
+  )
+  const jane = { user: 'jane', uid: undefined, groups: [], extra: {} }
+  const as = (more: object): KubernetesClient => connect({ ...robot, impersonation: { ...jane, ...more } })
+  const scoped = as({ groups: [`${namespace}-editors`], extra: { scopes: ['a', 'b'] } })
+  await until('the right to impersonate', () => whoAmI(scoped).then((name) => name === 'jane'))
+  const { status } = await scoped.create(selfSubjectReviews, { metadata: {} })
+  expect(status?.userInfo).toMatchObject({
+    groups: expect.arrayContaining([`${namespace}-editors`]) as unknown,
+    extra: { scopes: ['a', 'b'] },
+  })
+  // The rights are those of jane and her group, not of the robot.
+  const metadata = { namespace, name: 'by-jane' }
+  await until('the right to edit', () => scoped.create(configMaps, { metadata }).then(() => true))
+  await expect(as({}).create(configMaps, { metadata })).rejects.toMatchObject({ status: 403 })
+  await expect(whoAmI(as({ user: 'root' }))).rejects.toMatchObject({ status: 403 })
+  await expect(whoAmI(as({ groups: ['system:masters'] }))).rejects.toMatchObject({ status: 403 })
+  const token = await createToken(controlPlane, { namespace, name: 'default' })
+  expect(await whoAmI(scoped, token)).toBe(`system:serviceaccount:${namespace}:default`)
+  const unusual = connect({ ...config, impersonation: { ...jane, user: 'jané ☕', extra: { 'a.com/É%': ['ü'] } } })
+  const { status: told } = await unusual.create(selfSubjectReviews, { metadata: {} })
+  expect(told?.userInfo).toMatchObject({ username: 'jané ☕', extra: { 'a.com/É%': ['ü'] } })
+  await kubectl(controlPlane, ['delete', 'clusterrole,clusterrolebinding', impersonating, editors])
+})
+
+test('calls and watches go through a proxy', async () => {
+  const proxy = await ConnectProxy.start()
+  opened.push(proxy)
+  const own = connect({ ...config, proxy: proxy.url })
+  expect(await whoAmI(own)).toBe('admin')
+  const { resourceVersion } = await own.list(configMaps, { namespace })
+  const controller = new AbortController()
+  const seen = own.watch(configMaps, { namespace, resourceVersion, signal: controller.signal })
+  const first = seen.next()
+  await own.create(configMaps, { metadata: { namespace, name: 'seen' } })
+  expect((await first).value).toMatchObject({ type: 'ADDED', object: { metadata: { name: 'seen' } } })
+  controller.abort()
+  await expect(seen.next()).rejects.toThrow(/abort/)
+  expect(proxy.asked).toHaveLength(1)
 })
 
 test('a token that is no longer valid is replaced by the one that is in its file now', async () => {

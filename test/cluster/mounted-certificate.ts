@@ -3,7 +3,8 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from './command.ts'
 import type { ControlPlaneAccess } from './control-plane.ts'
-import { execInPod, type Pod } from './pod.ts'
+import type { NodeAccess } from './node.ts'
+import { execInContainer, execInPod, type Pod } from './pod.ts'
 
 /** What a container finds in a volume with the default file names. */
 export interface MountedCertificate {
@@ -22,13 +23,29 @@ export interface MountedCertificate {
  *
  * @param path - where the volume is mounted
  */
-export async function readMountedCertificate(
+export function readMountedCertificate(
   controlPlane: ControlPlaneAccess,
   pod: Pod,
   path: string,
 ): Promise<MountedCertificate> {
+  return readBy((...command) => execInPod(controlPlane, pod, ...command), path)
+}
+
+/** Reads a volume as {@link readMountedCertificate} does, without API server and kubelet. */
+export function readContainerCertificate(
+  node: NodeAccess,
+  container: string,
+  path: string,
+): Promise<MountedCertificate> {
+  return readBy((...command) => execInContainer(node, container, ...command), path)
+}
+
+async function readBy(
+  exec: (...command: readonly string[]) => Promise<string>,
+  path: string,
+): Promise<MountedCertificate> {
   const read = 'cd -P "$0/..data" && cat tls.crt && echo "#" && cat tls.key && echo "#" && cat ca.crt'
-  const files = await execInPod(controlPlane, pod, 'sh', '-c', read, path)
+  const files = await exec('sh', '-c', read, path)
   const [chainPem, keyPem, caPem] = files.split('#\n')
   if (chainPem === undefined || keyPem === undefined || caPem === undefined) throw new Error(`${path} lacks files`)
   return { leaf: new X509Certificate(chainPem), key: createPrivateKey(keyPem), keyPem, chainPem, caPem }

@@ -1,5 +1,9 @@
 import { access, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { request } from 'node:https'
 import { basename, join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { issue } from './certificate-authority.ts'
 import { claimPort } from './claim.ts'
 import { run } from './command.ts'
@@ -128,6 +132,25 @@ export async function importImage(node: NodeAccess, image: Image): Promise<void>
   )
 }
 
+/**
+ * Asks a kubelet's own API as the cluster's administrator. The API server's proxy does not go to loopback addresses.
+ *
+ * @param path - such as `/stats/summary`
+ */
+export async function askKubelet(controlPlane: ControlPlaneAccess, node: NodeAccess, path: string): Promise<string> {
+  const field = 'jsonpath={.status.daemonEndpoints.kubeletEndpoint.Port}'
+  const port = await kubectl(controlPlane, ['get', 'node', node.name, '-o', field])
+  const pki = join(controlPlane.directory, 'pki')
+  const [cert, key] = [await readFile(join(pki, 'admin.crt')), await readFile(join(pki, 'admin.key'))]
+  // A kubelet without a serving certificate makes one that nobody has signed.
+  const asked = request({ host: node.name, port, path, cert, key, rejectUnauthorized: false, agent: false })
+  asked.end()
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  const body = await text(response)
+  if (response.statusCode !== 200) throw new Error(`the kubelet answers ${path} with ${response.statusCode}: ${body}`)
+  return body
+}
+
 /** Ends the kubelet, whereupon the node starts it again, and resolves once it is well. Containers go on, as on any node. */
 export async function restartKubelet(node: NodeAccess): Promise<void> {
   const pidFile = nodePath(node, '/run/kubelet.pid')
@@ -209,6 +232,8 @@ function kubeletConfig(address: string, ports: KubeletPorts, cgroup: string, cli
     containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
     // Pods are looked at again, and volumes republished, every 2 to 3 seconds, not every 60 to 90.
     syncFrequency: '2s',
+    // Not every minute.
+    volumeStatsAggPeriod: '5s',
     volumePluginDir: '/run/node/volume-plugins',
     resolvConf: '',
     // Below the cgroup that node-init.sh makes. Old machines have cgroup v1.

@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { createCaIssuer } from './cert-manager.ts'
 import { DriverProcess, driverName, driverPaths, installDriver } from './driver-process.ts'
+import { userKubeconfig } from './kubeconfig.ts'
 import { apply, kubectl } from './kubectl.ts'
 import { readMountedCertificate } from './mounted-certificate.ts'
 import { createNamespace } from './namespace.ts'
 import { execOnNode } from './node.ts'
-import { createPod, deletePod, runPod } from './pod.ts'
+import { createPod, deletePod, runPod, volumeIdOf } from './pod.ts'
 import { until } from './until.ts'
 
 // Requests in the pod's own name: the kubelet hands the driver a token of the pod's service account, whose rights then decide.
@@ -113,4 +114,50 @@ test('a service account without the right makes no request, and its pod is told 
   const requests = await kubectl(controlPlane, ['get', 'certificaterequests', '-n', denied, '-o', 'name'])
   expect(requests.trim()).toBe('')
   await deletePod(controlPlane, pod)
+})
+
+describe('under a kubeconfig with a client certificate, which the API server would ask for before any token', () => {
+  const user = 'podpass-driver-by-certificate'
+
+  beforeAll(async () => {
+    await apply(controlPlane, {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRoleBinding',
+      metadata: { name: user },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'podpass-driver' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+    })
+    await driver.stop()
+    driver = await DriverProcess.start(cluster, ['--use-token-request'], await userKubeconfig(controlPlane, user))
+  })
+
+  afterAll(() => kubectl(controlPlane, ['delete', 'clusterrolebinding', user]))
+
+  test("a request is made by the pod's service account, and everything else by the user of the certificate", async () => {
+    const pod = await runPod(cluster, { namespace: allowed, name: 'not-by-certificate', volumes })
+    const { leaf, key } = await readMountedCertificate(controlPlane, pod, '/tls')
+    expect(leaf.checkPrivateKey(key)).toBe(true)
+    const fields = '{range .items[*]}{.metadata.ownerReferences[0].name} {.spec.username}{"\\n"}{end}'
+    const listed = ['get', 'certificaterequests', '-n', allowed, '-o', `jsonpath=${fields}`]
+    expect((await kubectl(controlPlane, listed)).trim().split('\n')).toEqual([
+      `not-by-certificate system:serviceaccount:${allowed}:default`,
+    ])
+    // The superseded request is deleted, for which the service account of the pod has no right.
+    await driver.ask('renew', volumeIdOf(pod, 'tls'))
+    await until('the renewed certificate', async () => {
+      const now = await readMountedCertificate(controlPlane, pod, '/tls')
+      return now.leaf.serialNumber !== leaf.serialNumber
+    })
+    await until('one request', async () => (await kubectl(controlPlane, listed)).trim().split('\n').length === 1)
+    await deletePod(controlPlane, pod)
+  })
+
+  test('a service account without the right makes no request, although the user of the certificate has it', async () => {
+    const pod = await createPod(cluster, { namespace: denied, name: 'right-of-another', volumes })
+    await until('the refusal to be told', async () =>
+      (await eventsOf(denied, 'right-of-another')).includes(`check the rights of service account ${denied}/default`),
+    )
+    expect((await kubectl(controlPlane, ['get', 'certificaterequests', '-n', denied, '-o', 'name'])).trim()).toBe('')
+    await deletePod(controlPlane, pod)
+  })
 })

@@ -30,6 +30,11 @@ export class ManualClock implements Clock {
     return times.length === 0 ? undefined : Math.min(...times) - this.#now
   }
 
+  /** How many timers are set. */
+  get timers(): number {
+    return this.#entries.size
+  }
+
   /** Moves on, and fires what is due, in order. */
   advance(duration: number): void {
     const end = this.#now + duration

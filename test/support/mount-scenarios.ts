@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, open, readdir, readFile, stat, statfs, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises'
 import { release } from 'node:os'
 import { join } from 'node:path'
 import { loadLibc } from '../../src/runtime/libc.ts'
@@ -201,6 +201,72 @@ export const mountScenarios: Readonly<Record<string, (stage: Stage) => Promise<v
     assert.deepEqual(await readdir(target), ['tls.key'])
   },
 
+  'files whose private memory was unmounted are taken hold of through their target, and who sees it sees what is written':
+    async ({ mounter, folder }) => {
+      const { directory, source, target } = await volumeIn({ mounter, folder })
+      await mounter.show(source, target)
+      const stranger = await strangerNamespace()
+      try {
+        assert.equal(await mounter.regain(source, target), false)
+        await mounter.unmount(directory)
+        assert.equal(await mounter.isPrivate(directory), false)
+        await mounter.mountPrivate(directory, { size })
+        await mkdir(source)
+        assert.equal(await mounter.regain(source, target), true)
+        assert.equal(await mounter.shows(source, target), 'exactly')
+        assert.equal(await mounter.regain(source, target), false)
+        await writeFile(join(source, 'tls.key'), 'second')
+        assert.equal(await readFile(join(`/proc/${stranger.pid}/root`, target, 'tls.key'), 'utf8'), 'second')
+        await assert.rejects(writeFile(join(target, 'tls.key'), 'forged'), { code: 'EROFS' })
+        assert.equal(await mounter.isPrivate(directory), true)
+        assert.deepEqual(await readdir(directory), ['data'])
+        const store = new VolumeStore(directory)
+        await mounter.unmount(target)
+        await store.wipe()
+        assert.deepEqual(await readdir(join(`/proc/${stranger.pid}/root`, target)), [])
+        assert.equal(await mounter.unmount(directory), true)
+        await store.remove()
+        assert.equal(await countLayers(source), 0)
+      } finally {
+        stranger.kill()
+      }
+    },
+
+  'a target that shows nothing, or what cannot be written any more, gives nothing back': async ({
+    mounter,
+    calls,
+    folder,
+  }) => {
+    const { source, target } = await volumeIn({ mounter, folder })
+    assert.equal(await mounter.regain(source, target), false)
+    await mkdir(target)
+    assert.equal(await mounter.regain(source, target), false)
+    const other = await volumeIn({ mounter, folder: join(folder, 'other') })
+    assert.equal(await calls.bind(other.source, target), undefined)
+    await rm(other.source, { recursive: true })
+    assert.equal(await mounter.regain(source, target), false)
+    assert.equal(await readFile(join(source, 'tls.key'), 'utf8'), 'first')
+  },
+
+  'files that were taken hold of stay writable in a namespace that shares their mounts': async ({
+    mounter,
+    folder,
+    backend,
+  }) => {
+    const host = join(folder, 'host')
+    await mounter.mountPrivate(host, { size })
+    execFileSync('mount', ['--make-shared', host])
+    const { directory, source, target } = await volumeIn({ mounter, folder: host })
+    await mounter.show(source, target)
+    await mounter.unmount(directory)
+    await mounter.mountPrivate(directory, { size })
+    await mkdir(source)
+    const args = ['--mount', '--propagation', 'unchanged', process.execPath, import.meta.filename]
+    execFileSync('unshare', [...args, backend, 'regain', source, target], { stdio: ['ignore', 'ignore', 'inherit'] })
+    await writeFile(join(source, 'tls.key'), 'second')
+    assert.equal(await readFile(join(target, 'tls.key'), 'utf8'), 'second')
+  },
+
   'what a process that ended while it showed a volume has left is taken away': async ({ mounter, calls, folder }) => {
     const { directory, source, target } = await volumeIn({ mounter, folder })
     const leave = async (): Promise<void> => {
@@ -319,6 +385,8 @@ if (process.argv[1] === import.meta.filename) {
   const [backend, folder, source, target] = process.argv.slice(2)
   const known = backends.find((known) => known === backend)
   if (known === undefined || folder === undefined) throw new TypeError('expected <backend> <folder>')
-  if (folder === 'show') await new SystemMounter(callsOf(known)).show(source ?? '', target ?? '')
+  const mounter = new SystemMounter(callsOf(known))
+  if (folder === 'show') await mounter.show(source ?? '', target ?? '')
+  else if (folder === 'regain') await mounter.regain(source ?? '', target ?? '')
   else await runAll(known, folder)
 }

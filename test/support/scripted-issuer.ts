@@ -7,6 +7,7 @@ import type {
   RequestHandle,
 } from '../../src/issuer/issuer.ts'
 import { createLocalCa, type LocalCa, type LocalCaOptions } from '../../src/issuer/local-ca.ts'
+import type { Clock } from '../../src/runtime/clock.ts'
 
 /** What happens to a request, as it is when the request is submitted: it is signed, held back until {@link ScriptedIssuer.release}, or ends with an error or another answer. */
 export type Script =
@@ -27,18 +28,27 @@ export class ScriptedIssuer implements Issuer {
   /** Every distinct request, in the order of its first submission. */
   readonly requests: IssuanceRequest[] = []
   readonly discarded: string[] = []
-  /** How often any request was submitted, again or for the first time. */
-  submissions = 0
+  /** Every submission, again or for the first time, with its time in epoch milliseconds. */
+  readonly log: { readonly volumeId: string; readonly at: number }[] = []
   script: Script = 'sign'
   /** Whether requests must be made in the pod's name. */
   needsToken = false
   /** The tokens that requests were made with. */
   readonly tokens: string[] = []
+  /** What each discard fails with. */
+  discardError: Error | undefined
+  readonly #clock: Clock
   readonly #scripts = new Map<string, Script>()
   #released: (() => void)[] = []
 
   constructor(options: LocalCaOptions) {
+    this.#clock = options.clock
     this.ca = createLocalCa(options)
+  }
+
+  /** How often any request was submitted, again or for the first time. */
+  get submissions(): number {
+    return this.log.length
   }
 
   /** Lets go of what is held, and signs from now on. */
@@ -50,16 +60,17 @@ export class ScriptedIssuer implements Issuer {
   }
 
   async submit(request: IssuanceRequest, signal: AbortSignal, credentials?: PodCredentials): Promise<RequestHandle> {
-    this.submissions++
+    this.log.push({ volumeId: request.volumeId, at: this.#clock.now() })
     if (this.needsToken) {
       const token = credentials?.token('')
       if (token === undefined) throw new TokenMissingError('no token')
       this.tokens.push(token)
     }
     if (typeof this.script === 'object' && 'submit' in this.script) throw this.script.submit(request)
+    const handle = await this.ca.submit(request, signal)
     if (!this.requests.some(({ id }) => id === request.id)) this.requests.push(request)
     this.#scripts.set(request.id, this.script)
-    return this.ca.submit(request, signal)
+    return handle
   }
 
   async wait(
@@ -84,6 +95,7 @@ export class ScriptedIssuer implements Issuer {
   }
 
   async discard(handle: RequestHandle): Promise<void> {
+    if (this.discardError !== undefined) throw this.discardError
     this.discarded.push(handle.id)
     await this.ca.discard(handle)
   }

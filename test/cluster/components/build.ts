@@ -20,6 +20,8 @@ export interface Component {
 export interface Workplace {
   /** Becomes the component's directory. */
   readonly outputDirectory: string
+  /** Where the go command runs. */
+  readonly workDirectory: string
   /**
    * Runs the go command in a directory that holds the component's Go files and nothing else.
    *
@@ -81,6 +83,7 @@ async function build(component: Component, directory: string, say: (line: string
     }
     await component.build({
       outputDirectory,
+      workDirectory,
       go: (...args) => {
         step = `go ${args.slice(0, args[0] === 'mod' ? 2 : 1).join(' ')}`
         // A go.work or a repository further up, such as one of the home directory, is none of ours.
