@@ -5,7 +5,7 @@ import { readNames } from './alternative-names.ts'
 import { AttributeReader, attributePrefix } from './attributes.ts'
 
 const variables = {
-  values: { POD_NAME: 'web-0', NODE_NAME: 'node-1.example', SERVICE_ACCOUNT_NAME: 'a/b@c, d' },
+  values: { POD_NAME: 'web-0', NODE_NAME: 'node-1', SERVICE_ACCOUNT_NAME: 'a/b@c, d' },
   refused: {},
 }
 
@@ -72,9 +72,9 @@ test('the name of the node may stand in names', () => {
     'email-sans': 'a@$NODE_NAME',
   })
   expect(names).toMatchObject({
-    dns: ['web-0.node-1.example'],
-    uri: ['spiffe://a/node-1.example'],
-    email: ['a@node-1.example'],
+    dns: ['web-0.node-1'],
+    uri: ['spiffe://a/node-1'],
+    email: ['a@node-1'],
   })
 })
 

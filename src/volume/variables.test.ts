@@ -30,6 +30,14 @@ test.each(['web-0', 'ip-10-0-0-1.eu.example', 'system:node', 'a_b', ''])(
   },
 )
 
+test('the name of a node is one DNS label in names, and whatever it is behind the host of a URI', () => {
+  const node = podVariables(pod, 'ip-10-0-0-1.eu.example')
+  expect(asLabels(node).refused['NODE_NAME']).toMatch(/"ip-10-0-0-1.eu.example" of NODE_NAME .* one DNS label/)
+  expect(asUriHost(node).refused['NODE_NAME']).toMatch(/one DNS label/)
+  expect(asUriParts(node).values['NODE_NAME']).toBe('ip-10-0-0-1.eu.example')
+  expect(asLabels(podVariables(pod, 'node-1')).values['NODE_NAME']).toBe('node-1')
+})
+
 test('any other value of the kubelet is one label at most, and one part of a URI', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (value) => {

@@ -29,6 +29,8 @@ export const expandedAttributes = [
   'email-sans',
 ] as const satisfies readonly AttributeName[]
 
+const nodeVariable = 'NODE_NAME'
+
 export type ExpandedAttribute = (typeof expandedAttributes)[number]
 
 /** What one place of an attribute may refer to as `$NAME` or `${NAME}`. */
@@ -55,7 +57,7 @@ export function podVariables(
     POD_NAMESPACE: pod.namespace,
     POD_UID: pod.uid,
     SERVICE_ACCOUNT_NAME: pod.serviceAccount,
-    ...(nodeName === undefined ? {} : { NODE_NAME: nodeName }),
+    ...(nodeName === undefined ? {} : { [nodeVariable]: nodeName }),
     ...podMetadataVariables(metadata),
   }
   return guard({ values, refused: {} }, { kubelet: asTheyAre, metadata: asTheyAre, problemOf: valueProblem })
@@ -63,7 +65,7 @@ export function podVariables(
 
 /**
  * Variables for DNS names and e-mail addresses: a value of the kubelet that could reshape such a name becomes one label of it. What
- * Kubernetes takes as a name never does. A label or annotation of the pod must be one.
+ * Kubernetes takes as a name of the pod never does. The node, and a label or annotation of the pod, must be one.
  */
 export function asLabels(variables: Variables): Variables {
   return guard(variables, { kubelet: tamely(toLabel), metadata: asTheyAre, problemOf: dnsLabelProblem })
@@ -74,7 +76,7 @@ export function asUriParts(variables: Variables): Variables {
   return guard(variables, { kubelet: tamely(encodePart), metadata: encodePart, problemOf: uriPartProblem })
 }
 
-/** Variables for a URI's scheme and host, in which nothing can be encoded: a label or annotation must be a DNS label. */
+/** Variables for a URI's scheme and host, in which nothing can be encoded: the node, a label or an annotation must be a DNS label. */
 export function asUriHost(variables: Variables): Variables {
   return guard(variables, { kubelet: tamely(encodePart), metadata: asTheyAre, problemOf: dnsLabelProblem })
 }
@@ -85,7 +87,7 @@ interface Manner {
   readonly kubelet: (value: string) => string
   /** For what whoever makes the pod writes. */
   readonly metadata: (value: string) => string
-  /** What is wrong with a value of `metadata`. */
+  /** What is wrong with a value of `metadata`, or with the node's name, which may be of several labels. */
   readonly problemOf: (value: string) => string | undefined
 }
 
@@ -93,7 +95,7 @@ function guard({ values, refused }: Variables, manner: Manner): Variables {
   const kept: Record<string, string> = {}
   const removed: Record<string, string> = { ...refused }
   for (const [name, value] of Object.entries(values)) {
-    const problem = isPodMetadata(name) ? manner.problemOf(value) : undefined
+    const problem = isPodMetadata(name) || name === nodeVariable ? manner.problemOf(value) : undefined
     if (problem !== undefined)
       removed[name] = `the value ${JSON.stringify(value)} of ${name} cannot stand here: ${problem}`
     else kept[name] = (isPodMetadata(name) ? manner.metadata : manner.kubelet)(value)

@@ -16,10 +16,9 @@ const namespace = 'variables'
 const names = {
   'csi.cert-manager.io/issuer-name': 'ca-issuer',
   'csi.cert-manager.io/common-name': "${POD_ANNOTATIONS['example.com/owner']}",
-  'csi.cert-manager.io/dns-names':
-    "${POD_LABELS['app.kubernetes.io/name']}.${POD_NAMESPACE}.svc,${NODE_NAME}.nodes.example",
+  'csi.cert-manager.io/dns-names': "${POD_LABELS['app.kubernetes.io/name']}.${POD_NAMESPACE}.svc",
   'csi.cert-manager.io/uri-sans':
-    "spiffe://cluster.local/app/${POD_LABELS['app.kubernetes.io/name']}/${POD_ANNOTATIONS['example.com/owner']}",
+    "spiffe://cluster.local/app/${POD_LABELS['app.kubernetes.io/name']}/${POD_ANNOTATIONS['example.com/owner']},spiffe://cluster.local/node/${NODE_NAME}",
 }
 const spec = {
   namespace,
@@ -27,7 +26,7 @@ const spec = {
   annotations: { 'example.com/owner': 'Night shift, B' },
   volumes: { tls: { driver: driverName, attributes: names } },
 } satisfies Omit<PodSpec, 'name'>
-const sans = `DNS:shop.variables.svc, DNS:${cluster.node.name}.nodes.example, URI:spiffe://cluster.local/app/shop/Night%20shift%2C%20B`
+const sans = `DNS:shop.variables.svc, URI:spiffe://cluster.local/app/shop/Night%20shift%2C%20B, URI:spiffe://cluster.local/node/${cluster.node.name}`
 
 let driver: DriverProcess
 const running: Pod[] = []
