@@ -16,10 +16,16 @@ const deepestBrackets = 32
 /** Loads the expression language, the Common Expression Language, as Kubernetes' own policies use it. */
 export async function loadCel(
   budget: RuleBudget = defaultBudget,
-  now: () => number = () => performance.now(),
+  now: () => number = threadTime,
 ): Promise<RuleCompiler> {
   const [cel, { strings }] = await Promise.all([import('@bufbuild/cel'), import('@bufbuild/cel/ext')])
   return createCompiler(cel, strings, budget, now)
+}
+
+/** The CPU time of this thread, in milliseconds: what others make the machine do is not the expression's fault. */
+function threadTime(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 function createCompiler(
