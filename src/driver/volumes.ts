@@ -1,14 +1,12 @@
-import { access, mkdir, readdir, rmdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import type { IssuanceError } from '../issuer/errors.ts'
 import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
 import { KeyedMutex } from '../runtime/mutex.ts'
-import { type AdoptedVolume, adoptFormer, adoptUnreadable, isShown, issuedInPlace } from './adoption.ts'
+import { type AdoptedVolume, adoptUnreadable, isShown, issuedInPlace } from './adoption.ts'
 import { Denials } from './denials.ts'
 import type { PodMetadata } from '../volume/pod-metadata.ts'
 import { type Passwords, passwordsIn, sanitizeContext, withPasswords } from '../volume/passwords.ts'
 import { parseVolumeSpec, type SpecDefaults } from '../volume/spec.ts'
-import { type VolumeRecord, VolumeStore } from '../volume/store.ts'
+import type { VolumeRecord, VolumeStore } from '../volume/store.ts'
 import {
   InvalidAttributesError,
   InvalidCallError,
@@ -18,20 +16,15 @@ import {
 } from './errors.ts'
 import type { NodeGetVolumeStatsResponse } from '../gen/csi/v1/csi_pb.ts'
 import { volumeStats } from './volume-stats.ts'
-import { AdoptionError, podInContext, readFormerVolume } from './former-metadata.ts'
+import { podInContext } from './former-metadata.ts'
 import { type PodMetadataSource, referencedMetadata } from './pod-metadata.ts'
 import { noTokens, type PodTokens } from './pod-tokens.ts'
 import { UnmanagedVolumes } from './unmanaged-volumes.ts'
 import { RenewalClock } from './renewal-clock.ts'
+import { type ReadVolume, restoreFormerVolume, type RestoreSurroundings, restoreVolume } from './restore.ts'
 import { Volume, type VolumeSurroundings } from './volume.ts'
-import {
-  type MemoryOutcome,
-  memoryReason,
-  type MemorySurroundings,
-  memoryText,
-  mountMemory,
-  remountMemory,
-} from './volume-memory.ts'
+import { memoryReason, memoryText } from './volume-memory.ts'
+import { type PlacesOptions, VolumePlaces } from './volume-places.ts'
 import type { VolumeReport } from './volume-report.ts'
 
 /** A NodePublishVolume call, its required fields looked at. */
@@ -51,11 +44,7 @@ export interface PublishCall {
 }
 
 export interface VolumesOptions
-  extends Omit<VolumeSurroundings, 'onRefused' | 'onSchedule' | 'remount'>, MemorySurroundings {
-  /** Where the private memory of all volumes is mounted, one folder each. */
-  readonly directory: string
-  /** Where volumes of cert-manager's csi-driver may be found: one private memory for all, a folder each. */
-  readonly formerDirectory: string
+  extends Omit<VolumeSurroundings, 'onRefused' | 'onSchedule' | 'remount'>, PlacesOptions {
   readonly bootId: string
   readonly defaults: SpecDefaults
   readonly podMetadata: PodMetadataSource
@@ -71,8 +60,7 @@ export class Volumes {
   readonly #around: VolumeSurroundings
   readonly #volumes = new Map<string, Volume>()
   readonly #denials: Denials
-  /** Volumes of the former driver, by id: they stay in the folder that their pods see. */
-  readonly #former = new Map<string, VolumeStore>()
+  readonly #places: VolumePlaces
   readonly #unmanaged: UnmanagedVolumes
   readonly #serial = new KeyedMutex()
   readonly #renewals: RenewalClock
@@ -84,6 +72,7 @@ export class Volumes {
 
   constructor(options: VolumesOptions) {
     this.#options = options
+    this.#places = new VolumePlaces(options)
     this.#renewals = new RenewalClock(options.clock, (now) => this.#wake(now))
     this.#unmanaged = new UnmanagedVolumes(options)
     this.#denials = new Denials(options.clock, ({ issuer, handle }) => void this.#discard(issuer, handle))
@@ -91,7 +80,7 @@ export class Volumes {
       ...options,
       onRefused: (volume, error) => void this.#abandon(volume, error),
       onSchedule: (volume) => this.#renewals.wakeAt(volume.nextAttempt),
-      remount: (store, record) => this.#remount(store, record),
+      remount: (store, record) => this.#places.remount(store, record),
     }
   }
 
@@ -145,15 +134,23 @@ export class Volumes {
     return this.#restored.promise
   }
 
+  /** One after the other: calls are answered in between, a probe among them. */
   async #restoreAll(): Promise<void> {
-    await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
-    const names = await readdir(this.#options.directory)
-    // One after the other: calls are answered in between, a probe among them.
-    for (const name of names) {
-      if (this.#closed) return
-      await this.#serial.run(name, () => this.#restoreOne(name))
+    const around: RestoreSurroundings = {
+      ...this.#options,
+      places: this.#places,
+      unmanaged: this.#unmanaged,
+      take: (store, volume) => this.#take(store, volume, noTokens),
+      warn: (volume) => this.#warn(volume),
     }
-    await this.#restoreFormer()
+    for (const id of await this.#places.list()) {
+      if (this.#closed) return
+      await this.#serial.run(id, () => restoreVolume(id, around))
+    }
+    for (const id of await this.#places.listFormer()) {
+      if (this.#closed) return
+      await this.#serial.run(id, () => restoreFormerVolume(id, around))
+    }
   }
 
   /**
@@ -185,16 +182,16 @@ export class Volumes {
   /** Takes a volume away, whatever is left of it. A volume that nobody knows is gone already. */
   async unpublish(volumeId: string, target: string): Promise<void> {
     // An id that no volume can have must not become a path.
-    if (!volumeIdForm.test(volumeId)) return this.#uncover(target)
+    if (!volumeIdForm.test(volumeId)) return this.#places.uncover(target)
     await this.#restored.promise
     await this.#serial.run(volumeId, async () => {
       const volume = this.#volumes.get(volumeId)
       await volume?.stop('the volume is being unpublished')
       const handles = (await volume?.handles()) ?? []
-      if (volume !== undefined && volume.target !== target) await this.#uncover(volume.target)
-      await this.#takeDown(this.#store(volumeId), target)
+      if (volume !== undefined && volume.target !== target) await this.#places.uncover(volume.target)
+      await this.#places.takeDown(this.#places.of(volumeId), target)
       this.#volumes.delete(volumeId)
-      this.#former.delete(volumeId)
+      this.#places.deleteFormer(volumeId)
       this.#unmanaged.delete(volumeId)
       if (volume !== undefined) void this.#leaveIssuer(volume, handles)
       this.#denials.forget(volumeId)
@@ -236,7 +233,7 @@ export class Volumes {
     const known = this.#volumes.get(call.volumeId)
     if (known !== undefined && !(await this.#isBereft(known))) return known
     if (this.#closed) throw new NotReadyError('the driver is stopping')
-    const store = this.#store(call.volumeId)
+    const store = this.#places.of(call.volumeId)
     const isLive = this.#unmanaged.has(call.volumeId) && (await isShown(store, call.target, this.#options.mounter))
     return isLive ? this.#openLive(store, call) : this.#openNew(store, call)
   }
@@ -245,7 +242,7 @@ export class Volumes {
   async #openLive(store: VolumeStore, call: PublishCall): Promise<Volume | undefined> {
     const { bootId, clock } = this.#options
     const { volumeId: id, target, context } = call
-    const formerAt = this.#former.has(id) ? clock.now() : undefined
+    const formerAt = this.#places.isFormer(id) ? clock.now() : undefined
     try {
       const obstacle = this.#options.obstacle()
       if (obstacle !== undefined) throw new NotReadyError(obstacle)
@@ -268,7 +265,7 @@ export class Volumes {
     let record = recordOf(call, this.#options.bootId)
     let regained = false
     try {
-      await this.#prepare(store, call)
+      await this.#places.prepare(call.volumeId, call.selinuxContext)
       regained = await this.#options.mounter.regain(store.data, call.target)
       const issued = regained ? await issuedInPlace(store, parsed.spec.files, undefined) : undefined
       if (regained) record = { ...record, shown: true, issued }
@@ -278,7 +275,7 @@ export class Volumes {
       // What a pod runs with is let go of before the rest is wiped.
       if (regained) await this.#options.mounter.unmount(store.data).catch(() => {})
       // What cannot be taken down again is left for the unpublish, which only comes after an answer that is not final.
-      await this.#takeDown(store, undefined).catch((failure: unknown) => {
+      await this.#places.takeDown(store, undefined).catch((failure: unknown) => {
         throw new NotReadyError(`${String(error)}; and it cannot be cleaned up: ${String(failure)}`, { cause: error })
       })
       throw error
@@ -300,45 +297,16 @@ export class Volumes {
     this.#options.events.record(spec.pod, 'Warning', 'VolumeAttribute', text)
   }
 
-  async #prepare(store: VolumeStore, { selinuxContext, volumeId }: PublishCall): Promise<void> {
-    // What is there of the former driver is seen by a pod, so nothing is mounted over it.
-    if (this.#former.has(volumeId)) return store.prepare()
-    await mountMemory(store, selinuxContext, this.#options)
-  }
-
-  /** Mounts the memory of a volume anew. The former driver had one memory for all, which is not made again. */
-  async #remount(
-    store: VolumeStore,
-    { volumeId, target, selinuxContext }: VolumeRecord,
-  ): Promise<MemoryOutcome | undefined> {
-    if (!this.#former.has(volumeId)) return remountMemory(store, target, selinuxContext, this.#options)
-    if (await this.#hasFormerMemory()) {
-      await store.prepare()
-      return undefined
-    }
-    throw new NotReadyError(
-      `the former csi-driver's memory was unmounted by somebody; this volume is renewed again once the kubelet publishes it anew`,
-    )
-  }
-
-  #hasFormerMemory(): Promise<boolean> {
-    return this.#options.mounter.isPrivate(this.#options.formerDirectory)
-  }
-
   /** Whether a volume of the former driver has lost its memory. It is let go of, and goes on as one of ours. */
   async #isBereft(volume: Volume): Promise<boolean> {
-    if (!this.#former.has(volume.id) || (await this.#hasFormerMemory())) return false
+    if (!this.#places.isFormer(volume.id) || (await this.#places.hasFormerMemory())) return false
     await volume.stop('the volume is being taken up again')
     this.#volumes.delete(volume.id)
-    this.#former.delete(volume.id)
+    this.#places.deleteFormer(volume.id)
     return true
   }
 
-  async #take(
-    store: VolumeStore,
-    { spec, record }: Pick<AdoptedVolume, 'spec' | 'record'>,
-    tokens: PodTokens,
-  ): Promise<Volume> {
+  async #take(store: VolumeStore, { spec, record }: ReadVolume, tokens: PodTokens): Promise<Volume> {
     const volume = new Volume(record.volumeId, store, spec, record, this.#around)
     volume.refresh(tokens)
     this.#volumes.set(volume.id, volume)
@@ -349,93 +317,6 @@ export class Volumes {
     return volume
   }
 
-  async #restoreOne(name: string): Promise<void> {
-    const { mounter, bootId } = this.#options
-    const store = this.#store(name)
-    let record: VolumeRecord | undefined
-    try {
-      record = (await mounter.isPrivate(store.directory)) ? await store.read() : undefined
-      if (record === undefined || record.bootId !== bootId || (await this.#isAbandoned(record))) {
-        await this.#takeDown(store, record?.target)
-        return
-      }
-      const context = withPasswords(record.context, await store.readPasswords())
-      const parsed = parseVolumeSpec(context, this.#defaultsOf(record))
-      if (!parsed.ok) throw new InvalidAttributesError(parsed.problems)
-      await this.#take(store, { spec: parsed.spec, record }, noTokens)
-    } catch (error) {
-      this.#leave(name, store, record, error)
-    }
-  }
-
-  /** Takes over what cert-manager's csi-driver has left, unless its memory was lost in a reboot. */
-  async #restoreFormer(): Promise<void> {
-    const { formerDirectory, mounter } = this.#options
-    if (!(await mounter.isPrivate(formerDirectory))) return
-    for (const entry of await readdir(formerDirectory, { withFileTypes: true })) {
-      // It leaves files here when it meets broken metadata; they are no volumes.
-      if (entry.isDirectory()) await this.#serial.run(entry.name, () => this.#restoreFormerOne(entry.name))
-    }
-  }
-
-  async #restoreFormerOne(name: string): Promise<void> {
-    const { formerDirectory, log, bootId } = this.#options
-    const store = new VolumeStore(join(formerDirectory, name))
-    this.#former.set(name, store)
-    let record: VolumeRecord | undefined
-    try {
-      const former = await readFormerVolume(store, bootId)
-      record = former?.record
-      if (former === undefined || (await this.#isAbandoned(former.record))) {
-        await this.#takeDown(store, record?.target)
-        this.#former.delete(name)
-        return
-      }
-      const adopted = await adoptFormer(store, former, this.#options)
-      if (former.record.issued === undefined) {
-        this.#warn(adopted)
-        log.info({ volume: name, warnings: adopted.warnings }, 'a volume of the former driver is taken over')
-      }
-      await this.#take(store, adopted, noTokens)
-    } catch (error) {
-      this.#leave(name, store, record, error)
-    }
-  }
-
-  /** Leaves a volume as it is, since it may be in use: a publish makes it whole in place, an unpublish takes it down. */
-  #leave(id: string, { directory }: VolumeStore, record: VolumeRecord | undefined, error: unknown): void {
-    const pod = error instanceof AdoptionError ? error.pod : record && podInContext(record.context)
-    this.#unmanaged.add({ id, directory, target: record?.target, pod, error })
-  }
-
-  /** Whether its unpublish was missed: pod folder and target are both gone from the host. */
-  async #isAbandoned({ target }: VolumeRecord): Promise<boolean> {
-    const podFolder = /^.*\/pods\/[^/]+(?=\/volumes\/)/.exec(target)?.[0] ?? dirname(target)
-    // Where even the folder of all pods is missing, it is this process that cannot see the host.
-    return !(await exists(target)) && !(await exists(podFolder)) && (await exists(dirname(podFolder)))
-  }
-
-  /** Unmounts the target, wipes every file, then unmounts the private memory. */
-  async #takeDown(store: VolumeStore, target: string | undefined): Promise<void> {
-    if (target !== undefined) await this.#uncover(target)
-    await store.wipe()
-    await this.#options.mounter.unmount(store.directory)
-    await store.remove()
-  }
-
-  async #uncover(target: string): Promise<void> {
-    const { directory } = this.#options
-    if (target === '/' || `${directory}/`.startsWith(`${target.replace(/\/+$/, '')}/`)) {
-      throw new InvalidCallError(
-        `target_path ${JSON.stringify(target)} is not valid: this driver keeps its volumes below it`,
-      )
-    }
-    await this.#options.mounter.unmount(target)
-    await rmdir(target).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-    })
-  }
-
   /** A first certificate was refused for good: nothing of the volume is left but the memory of the denial. */
   async #abandon(volume: Volume, error: IssuanceError): Promise<void> {
     const { log } = this.#options
@@ -444,7 +325,7 @@ export class Volumes {
     await this.#serial.run(volume.id, async () => {
       if (this.#volumes.get(volume.id) !== volume) return
       try {
-        await this.#takeDown(volume.store, volume.target)
+        await this.#places.takeDown(volume.store, volume.target)
         this.#volumes.delete(volume.id)
         void this.#leaveIssuer(volume, [])
         volume.end(error)
@@ -476,10 +357,6 @@ export class Volumes {
     return { ...this.#options.defaults, podMetadata }
   }
 
-  #store(volumeId: string): VolumeStore {
-    return this.#former.get(volumeId) ?? new VolumeStore(join(this.#options.directory, volumeId))
-  }
-
   /** Wakes every volume that is due. @returns when the next one wants to be woken, epoch milliseconds */
   #wake(now: number): number | undefined {
     let first: number | undefined
@@ -505,11 +382,4 @@ function recordOf(call: PublishCall, bootId: string): VolumeRecord {
     selinuxContext: call.selinuxContext,
     shown: false,
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }
