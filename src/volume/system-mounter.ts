@@ -126,12 +126,12 @@ export class SystemMounter implements Mounter {
   }
 
   async show(source: string, target: string): Promise<void> {
-    const shown = await this.shows(source, target)
-    if (shown === 'exactly') return
-    if (shown === 'something else') await this.unmount(target)
-    await mkdir(target, { mode: 0o750 }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw new MountError('make the folder', target, error.code ?? error.message)
-    })
+    // A target that had to be made shows nothing.
+    if (!(await makeFolder(target))) {
+      const shown = await this.shows(source, target)
+      if (shown === 'exactly') return
+      if (shown === 'something else') await this.unmount(target)
+    }
     await this.#bindBy(windowIn(dirname(source)), source, target, 'makeReadOnly')
   }
 
@@ -198,6 +198,20 @@ export class SystemMounter implements Mounter {
     if (refusal !== undefined && refusal !== 'EINVAL') throw new MountError('unmount', window, refusal)
     rmdirSync(window)
   }
+}
+
+/**
+ * @returns false where it is there already
+ * @throws {MountError}
+ */
+async function makeFolder(path: string): Promise<boolean> {
+  return mkdir(path, { mode: 0o750 }).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return false
+      throw new MountError('make the folder', path, error.code ?? error.message)
+    },
+  )
 }
 
 async function statOrNothing(path: string): Promise<Stats | undefined> {
