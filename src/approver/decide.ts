@@ -22,6 +22,8 @@ export interface ApproverSettings {
 /** A request, and all that its decision rests on. */
 export interface Question {
   readonly request: RequestObject
+  /** What {@link readRequest} has made of the request, where that was asked before: it takes most of a decision's time. */
+  readonly reading?: Reading
   readonly policies: readonly Policy[]
   /** Names of policies that cannot be used yet. While there is one, nothing is denied: it might have let the request pass. */
   readonly unready?: readonly string[]
@@ -71,7 +73,7 @@ export interface Decision {
  */
 export function decide(question: Question): Decision {
   const { request, policies, live, settings } = question
-  const reading = readRequest(request)
+  const reading = question.reading ?? readRequest(request)
   const subject = subjectOf(request, reading.asked, live, settings.drivers)
   const selected = policies.map((policy) => ({ policy, selection: selects(policy, request, subject, live) }))
   const requestOutcomes = [...readingOutcomes(reading), ...keyOutcomes(question, reading, subject)]

@@ -22,6 +22,11 @@ export function kindsOf({ requests, issue }: CertificatePolicySpec): readonly Re
   ]
 }
 
+/** Whether a policy may be for a request, by kind and signer alone: what a request says without anything else being looked at. */
+export function covers(spec: CertificatePolicySpec, request: RequestObject): boolean {
+  return kindsOf(spec).includes(request.kind) && takesSigner(spec, request)
+}
+
 /** Whether a policy is for a request: by its kind, its signer, its namespace and service account, and who made it. */
 export function selects(policy: Policy, request: RequestObject, subject: Subject, live: LiveObjects): Selection {
   const { requests } = policy.spec

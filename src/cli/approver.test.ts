@@ -143,3 +143,24 @@ test('approver convert prints policies that check takes, and none for one that w
   const weak = await run('convert', await file('weak.yaml', theirs('weak', { plugins: { rego: {} } })))
   expect(weak).toMatchObject({ code: 2, out: '', err: expect.stringContaining('plugins.rego') as string })
 })
+
+test('a flag that the approver has too is that of the command which it stands behind', async () => {
+  const accounts = policyDocument('accounts', {
+    ...spec,
+    requests: { signerNames: ['kubernetes.io/kube-apiserver-client'] },
+  })
+  const path = await file('accounts.yaml', accounts)
+  expect((await run('check', path)).code).toBe(2)
+  expect((await run('check', '--allow-apiserver-signers', path)).code).toBe(0)
+  expect((await run('check', path, '--allow-apiserver-signers')).code).toBe(0)
+})
+
+test('the approver refuses a lease that would not keep two apart, and flags that its commands would not see', async () => {
+  const timing = await run('--leader-election-lease-duration=2s', '--server=https://127.0.0.1:1')
+  expect(timing).toMatchObject({ code: 2, err: expect.stringContaining('must be longer than') as string })
+  const before = await run('--kubeconfig=other', 'explain', 'csr/web-1')
+  expect(before).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('--kubeconfig must stand behind explain') as string,
+  })
+})

@@ -2,13 +2,49 @@ import { Command } from 'commander'
 import { checkCommand } from './approver-check.ts'
 import { convertCommand } from './approver-convert.ts'
 import { explainCommand } from './approver-explain.ts'
+import { addApproverRunOptions, type ApproverRunFlags } from './approver-flags.ts'
+import { signCommand } from './approver-sign.ts'
+
+const examples = `
+Examples:
+  # As its Deployment runs it: policies are the cluster's CertificatePolicies
+  podpass approver --metrics-bind-address :9403 \\
+    --driver-identity system:serviceaccount:podpass:podpass-driver
+
+  # What would it do? Nothing is written, and every decision is logged
+  podpass approver --dry-run --policy-dir ./policies --kubeconfig ~/.kube/config
+
+  # Why does this request wait?
+  podpass approver explain csr/web-1
+
+Switch other approvers off first: cert-manager approves every CertificateRequest by itself unless it runs with
+--controllers=*,-certificaterequests-approver. See docs/approver.md.
+SIGTERM and SIGINT end it; another replica goes on.`
+
+/** A flag before a command is the approver's, and the command would do without it: perhaps in another cluster. */
+function refuseFlagsBefore(approver: Command, command: Command): void {
+  const given = approver.options.find((option) => approver.getOptionValueSource(option.attributeName()) === 'cli')
+  if (given !== undefined) approver.error(`error: ${given.long} must stand behind ${command.name()}`)
+}
 
 /** `podpass approver`: who may have which certificate. */
 export function approverCommand(): Command {
-  return new Command('approver')
-    .summary('who may have which certificate: check policies, explain decisions, convert from approver-policy')
-    .description('Approves certificate requests by policy. See docs/approver.md for policies, bindings and rules.')
+  const command = new Command('approver')
+    .summary('decide certificate requests by policy; check, explain and convert policies')
+    .description('Decides certificate requests by policy. See docs/approver.md for policies, bindings and rules.')
+    // Flags behind a command are its own: check and explain have some of the same name.
+    .enablePositionalOptions()
+    .addHelpText('after', examples)
+    .hook('preSubcommand', refuseFlagsBefore)
+    .action(async (flags: ApproverRunFlags) => {
+      // Loaded when it runs: the commands without a cluster need none of it.
+      const { runApprover } = await import('./approver-run.ts')
+      await runApprover(flags)
+    })
+  addApproverRunOptions(command)
+  return command
     .addCommand(checkCommand())
     .addCommand(explainCommand())
     .addCommand(convertCommand())
+    .addCommand(signCommand())
 }

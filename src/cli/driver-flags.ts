@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { driverDefaults } from '../driver/driver.ts'
 import { parseReadinessGate } from '../driver/readiness-gate.ts'
+import { parseConfiguredTrust } from '../issuer/trust-config-map.ts'
 import type { LogLevel } from '../runtime/log.ts'
 import { standardDefaults } from '../volume/spec.ts'
 import { type ConnectionFlags, connectionOptions } from './connection.ts'
@@ -32,6 +33,7 @@ export interface DriverFlags extends ConnectionFlags {
   readonly keyPool: number
   readonly useTokenRequest: boolean
   readonly issuersConfig?: string
+  readonly signerTrust: readonly string[]
   readonly continueOnNotReady: boolean
   readonly podReadinessGate: readonly string[]
   readonly gateBackoffDuration?: number
@@ -52,14 +54,16 @@ function toggle(name: string, description: string): Option {
   return new Option(`--${name} [boolean]`, description).argParser(parseBoolean).preset('true').default(false)
 }
 
-/** A readiness gate, which may be given more than once. It is kept as it was written. */
-function collectGate(value: string, before: readonly string[]): readonly string[] {
-  try {
-    parseReadinessGate(value)
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message)
+/** A value that may be given more than once. It is kept as it was written. @param parse - throws for one that is wrong */
+function collected(parse: (value: string) => unknown): (value: string, before: readonly string[]) => readonly string[] {
+  return (value, before) => {
+    try {
+      parse(value)
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message)
+    }
+    return collect(value, before)
   }
-  return collect(value, before)
 }
 
 /** Where the data root is named, for every command that needs it. */
@@ -123,6 +127,12 @@ export function addDriverOptions(command: Command): Command {
         '--issuers-config <file>',
         "YAML file that names the driver's own issuers, such as a Vault; it is read again when it changes",
       ),
+      new Option(
+        '--signer-trust <signer>',
+        'SIGNER=NAMESPACE/CONFIGMAP[/KEY]: where the trust of a Kubernetes signer is, if not in its ClusterTrustBundles; repeatable',
+      )
+        .argParser(collected(parseConfiguredTrust))
+        .default([], 'none'),
     ]),
     ...group('What is refused:', [
       toggle('require-san', 'refuse volumes without any DNS, IP or URI name'),
@@ -134,7 +144,7 @@ export function addDriverOptions(command: Command): Command {
         '--pod-readiness-gate <gate>',
         'ask for a certificate once pod-ip:any|ipv4|ipv6, pod-condition:TYPE[=STATUS] or pod-annotation:KEY holds; repeatable',
       )
-        .argParser(collectGate)
+        .argParser(collected(parseReadinessGate))
         .default([], 'none'),
       toggle('continue-on-not-ready', 'start pods whose readiness gates are closed with an empty volume'),
     ]),

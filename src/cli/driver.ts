@@ -11,6 +11,8 @@ import { apiPodMetadata } from '../driver/pod-metadata.ts'
 import { parseReadinessGate } from '../driver/readiness-gate.ts'
 import { readinessProblems } from '../driver/readiness.ts'
 import { CertManagerIssuer } from '../issuer/cert-manager.ts'
+import { KubernetesCsrIssuer } from '../issuer/kubernetes-csr.ts'
+import { parseConfiguredTrust } from '../issuer/trust-config-map.ts'
 import { ownGroup, unknownIssuer } from '../issuer/unknown-issuer.ts'
 import { KubernetesClient } from '../kubernetes/client.ts'
 import { EventRecorder, podReference } from '../kubernetes/events.ts'
@@ -19,6 +21,7 @@ import { loadLibc } from '../runtime/libc.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { serveMetrics } from '../runtime/metrics-server.ts'
 import { registerProcessMetrics } from '../runtime/process-metrics.ts'
+import { signerGroup } from '../volume/signer-rules.ts'
 import { mountCommands, SystemMounter, systemCalls } from '../volume/system-mounter.ts'
 import { connectionConfig } from './connection.ts'
 import { addDriverOptions, type DriverFlags } from './driver-flags.ts'
@@ -96,16 +99,19 @@ async function runDriver(flags: CheckedFlags): Promise<void> {
       ? undefined
       : new WatchedPodGate(gates, nodeId, client, clock, log, (podUid) => driver?.podChanged(podUid))
   parts.defer(() => gate?.close())
-  const issuer = new CertManagerIssuer({
+  const requests = {
     client,
     nodeId,
     useTokenRequest,
     log,
     clock,
-    isNeeded: (volumeId, requestId) => driver?.isNeeded(volumeId, requestId) ?? true,
+    isNeeded: (volumeId: string, requestId: string) => driver?.isNeeded(volumeId, requestId) ?? true,
     onReachable: () => driver?.issuerIsBack(),
-  })
+  }
+  const issuer = new CertManagerIssuer(requests)
   parts.defer(() => issuer.close())
+  const signers = new KubernetesCsrIssuer({ ...requests, trust: flags.signerTrust.map(parseConfiguredTrust) })
+  parts.defer(() => signers.close())
   const metrics = createDriverMetrics()
   const named = await openNamedIssuers(flags.issuersConfig, guard, metrics.registry, log)
   parts.defer(() => named.close())
@@ -119,6 +125,7 @@ async function runDriver(flags: CheckedFlags): Promise<void> {
       obstacle,
       watches: [
         { what: 'certificate requests', outage: () => issuer.outage() },
+        { what: 'certificate signing requests', outage: () => signers.outage() },
         { what: 'CSIDriver objects', outage: () => guard.outage() },
         { what: 'pods', outage: () => gate?.outage() },
       ],
@@ -151,7 +158,10 @@ async function runDriver(flags: CheckedFlags): Promise<void> {
         continueOnNotReady,
         gate: gate ?? openGate,
         podMetadata: apiPodMetadata(client),
-        issuerFor: (reference) => (reference.group === ownGroup ? named.issuerFor(reference) : issuer),
+        issuerFor: (reference) => {
+          if (reference.group === ownGroup) return named.issuerFor(reference)
+          return reference.group === signerGroup ? signers : issuer
+        },
         mounter: new SystemMounter(libc === undefined ? mountCommands() : systemCalls(libc)),
         events: { record: (pod, type, reason, message) => events.record(podReference(pod), { type, reason, message }) },
         obstacle,

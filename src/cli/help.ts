@@ -22,7 +22,9 @@ function describeOption({ description, argChoices, defaultValue, defaultValueDes
 /** Hands the program's way of showing errors and help on to every command below it; commander does so for one level only. */
 export function inheritSettings(parent: Command): void {
   for (const command of parent.commands) {
-    command.copyInheritedSettings(parent)
+    // This one is each command's own, and commander tells it to nobody else.
+    const hasPositionalOptions = Reflect.get(command, '_enablePositionalOptions') === true
+    command.copyInheritedSettings(parent).enablePositionalOptions(hasPositionalOptions)
     // Commander would only count the words that are too many; refuseUnknownCommand names them.
     if (command.commands.length > 0) command.allowExcessArguments()
     inheritSettings(command)

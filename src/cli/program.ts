@@ -10,6 +10,8 @@ export function createProgram(commands: readonly Command[]): Command {
     .description('Every Kubernetes pod gets its own X.509 identity: its key never leaves the node.')
     .usage('COMMAND [flags]')
     .version(programVersion)
+    // Else commander would sort flags before commands see them, and those could not tell whose a flag is.
+    .enablePositionalOptions()
     .showHelpAfterError('(podpass --help, or podpass COMMAND --help, tells more)')
     .addHelpText('after', exitCodes)
     .configureHelp(helpStyle)
@@ -17,9 +19,16 @@ export function createProgram(commands: readonly Command[]): Command {
     .exitOverride((error) => {
       process.exit(error.exitCode === 0 ? 0 : 2)
     })
-  for (const command of commands) program.addCommand(command)
+  for (const command of commands) program.addCommand(takeVersionFlag(command))
   inheritSettings(program)
   return program
+}
+
+/** `podpass driver --version` works like `podpass --version`, which is the one that help shows. */
+function takeVersionFlag(command: Command): Command {
+  command.version(programVersion)
+  command.options.find((option) => option.attributeName() === 'version')?.hideHelp()
+  return command
 }
 
 /** Runs one of some commands; exits with 2 where the arguments or the configuration are wrong, and with 1 where the command fails. */

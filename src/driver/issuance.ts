@@ -7,6 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import type { VolumeSpec } from '../volume/spec.ts'
 import type { Issued, Pending, VolumeStore } from '../volume/store.ts'
+import { readTrust } from '../volume/trust-files.ts'
 import { checkAnswer } from '../x509/answer.ts'
 import { createCertificateRequest } from '../x509/certificate-request.ts'
 import { decodePrivateKey, type KeyGenerator, keySpecOf } from '../x509/key.ts'
@@ -75,9 +76,10 @@ export async function obtainCertificate(
     const { name } = handle
     progress(`${name} is submitted`)
     const submitted = handle
-    const answer = await timed(around.metrics, 'wait', () =>
+    const given = await timed(around.metrics, 'wait', () =>
       issuer.wait(submitted, signal, (state) => progress(`${name}: ${state}`)),
     )
+    const answer = await withKnownTrust(given, issuer, volume)
     return await timed(around.metrics, 'check', () => check(volume, around, pending.key, submitted, answer))
   } catch (error) {
     // What stands for good must not be resumed; the next attempt makes a new request.
@@ -127,6 +129,19 @@ async function reusableKey({ spec, store, log, reuseKey }: IssuanceSubject): Pro
     log.warn({ error }, 'the private key cannot be reused; a new one is made')
     return undefined
   }
+}
+
+/**
+ * Keeps the trust that a volume has, where an issuer that tells of it apart from certificates cannot tell at the moment: a renewal must
+ * not empty the CA file of a running pod.
+ */
+async function withKnownTrust(
+  answer: IssuedCertificate,
+  issuer: Issuer,
+  { store, spec }: IssuanceSubject,
+): Promise<IssuedCertificate> {
+  if (issuer.trust === undefined || answer.ca !== undefined) return answer
+  return { ...answer, ca: await readTrust(store.data, spec) }
 }
 
 function check(

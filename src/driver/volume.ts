@@ -12,6 +12,8 @@ import { renewalSpread } from '../volume/renewal.ts'
 import { planRenewal } from '../volume/renewal-plan.ts'
 import type { VolumeSpec } from '../volume/spec.ts'
 import type { Issued, VolumeRecord, VolumeStore } from '../volume/store.ts'
+import { writeTrust } from '../volume/trust-files.ts'
+import { isTrusted } from '../x509/trust.ts'
 import { NotReadyError } from './errors.ts'
 import { type IssuanceSurroundings, obtainCertificate } from './issuance.ts'
 import { type DriverMetrics, timed } from './metrics.ts'
@@ -19,6 +21,7 @@ import type { PodEvents } from './pod-events.ts'
 import type { PodGate } from './pod-gate.ts'
 import { liveToken, noTokens, type PodTokens } from './pod-tokens.ts'
 import { firstDelay, isRefusal, renewalDelay } from './retry.ts'
+import { TrustUpdates } from './trust-updates.ts'
 import { type MemoryOutcome, memoryReason, memoryText } from './volume-memory.ts'
 import { isFormer, type VolumeReport } from './volume-report.ts'
 import { Waiters } from './waiters.ts'
@@ -80,6 +83,7 @@ export class Volume {
   /** Held while files, mounts or the record change. */
   readonly #files = new Mutex()
   readonly #waiters = new Waiters()
+  readonly #trust: TrustUpdates
   #record: VolumeRecord
   #state: VolumeState
   #work: Promise<void> = Promise.resolve()
@@ -104,6 +108,13 @@ export class Volume {
     this.#record = record
     this.#around = around
     this.#log = around.log.child({ volume: id, pod: `${spec.pod.namespace}/${spec.pod.name}` })
+    this.#trust = new TrustUpdates({
+      issuer: () => around.issuerFor(spec.issuer),
+      apply: (ca) => this.#takeTrust(ca),
+      random: around.random,
+      clock: around.clock,
+      log: this.#log,
+    })
     this.#state =
       record.issued === undefined
         ? { is: 'requesting', progress: 'the request is being made' }
@@ -157,6 +168,7 @@ export class Volume {
       this.#work = this.#issueFirst()
       return
     }
+    this.#trust.follow(this.#state.issued.handle)
     const pending = await this.store.readPending().catch(() => undefined)
     if (pending === undefined) return
     this.#inFlight = pending.request.id
@@ -273,6 +285,7 @@ export class Volume {
   async stop(reason: string): Promise<void> {
     this.end(new NotReadyError(reason))
     await this.#work
+    await this.#trust.close()
     await this.#files.idle()
   }
 
@@ -432,10 +445,9 @@ export class Volume {
   /** Puts a checked certificate in place. From here the pod sees it, or after a crash the same request is resumed. */
   async #replace(key: KeyObject, answer: IssuedCertificate, issued: Issued): Promise<void> {
     this.#ending.signal.throwIfAborted()
-    const group = this.spec.fsGroup ?? numericGroup(this.#record.mountGroup)
     const { clock, metrics } = this.#around
     await timed(metrics, 'write', () =>
-      writePayload(this.store.data, buildPayload(this.spec, key, answer, clock.now()), group),
+      writePayload(this.store.data, buildPayload(this.spec, key, answer, clock.now()), this.#fileGroup()),
     )
     // What the target shows of memory that is lost is of no use to containers that start from now on.
     if (this.#record.detached === true) await this.#around.mounter.show(this.store.data, this.target)
@@ -452,7 +464,27 @@ export class Volume {
       superseded === undefined ? 'certificate issued' : 'certificate renewed',
     )
     if (superseded !== undefined && superseded.id !== issued.handle.id) this.#forget(superseded)
+    this.#trust.follow(issued.handle)
     this.#around.onSchedule(this)
+  }
+
+  /** Puts another trust beside the certificate that is there. Where the memory is lost, the next renewal brings it. */
+  #takeTrust(ca: string): Promise<void> {
+    return this.#files.run(async () => {
+      this.#ending.signal.throwIfAborted()
+      if (!(await this.store.isThere())) return
+      const now = this.#around.clock.now()
+      const chain = await writeTrust(this.store.data, this.spec, ca, this.#fileGroup(), now)
+      if (chain === undefined) return
+      this.#log.info({}, 'the trust of the issuer has changed, and the CA file with it')
+      if (isTrusted(chain, ca, now)) return
+      const text = `the trust of ${this.spec.issuer.name} has changed and no longer leads to this pod's certificate: "podpass driver renew ${this.id}" on its node asks for another one`
+      this.#around.events.record(this.spec.pod, 'Warning', 'TrustDiffers', text)
+    })
+  }
+
+  #fileGroup(): number | undefined {
+    return this.spec.fsGroup ?? numericGroup(this.#record.mountGroup)
   }
 
   #renewalOf(issued: Issued): number | undefined {

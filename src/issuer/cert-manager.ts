@@ -8,8 +8,9 @@ import { formatGoDuration } from '../runtime/go-duration.ts'
 import type { Log } from '../runtime/log.ts'
 import { requestOutcome, type RequestOutcome } from './certificate-request-outcome.ts'
 import { createError } from './cert-manager-error.ts'
-import { RequestGoneError, TokenMissingError } from './errors.ts'
+import { RequestGoneError } from './errors.ts'
 import type { IssuanceRequest, IssuedCertificate, Issuer, PodCredentials, RequestHandle } from './issuer.ts'
+import { ownCaller, type RequestCaller, requestCaller } from './request-caller.ts'
 import { identityMetadata, nodeSelector, volumeOf } from './request-identity.ts'
 
 export interface CertManagerOptions {
@@ -48,14 +49,6 @@ function readyStatus(conditions: readonly Condition[] = []): ReadyStatus {
   const status = conditions.find(({ type }) => type === 'Ready')?.status
   return status === 'True' || status === 'False' ? status : 'Unknown'
 }
-
-/** In whose name a request is created. */
-interface Caller {
-  readonly name: string
-  readonly options: { readonly token?: string }
-}
-
-const ownCaller: Caller = { name: "the driver's service account", options: {} }
 
 const namePrefix = 'podpass-'
 
@@ -127,7 +120,7 @@ export class CertManagerIssuer implements Issuer {
   }
 
   async submit(request: IssuanceRequest, signal: AbortSignal, credentials?: PodCredentials): Promise<RequestHandle> {
-    const caller = this.#callerOf(request, credentials)
+    const caller = requestCaller(this.#options.useTokenRequest, request.pod, credentials)
     const object = this.#objectOf(request)
     const { namespace, name } = nameOf(object)
     const key = keyOf({ namespace, name })
@@ -201,19 +194,12 @@ export class CertManagerIssuer implements Issuer {
     await this.#reflector.close()
   }
 
-  #callerOf({ pod }: IssuanceRequest, credentials: PodCredentials | undefined): Caller {
-    if (!this.#options.useTokenRequest) return ownCaller
-    const token = credentials?.token('')
-    if (token === undefined) {
-      throw new TokenMissingError(
-        `the kubelet has sent no token of service account ${pod.namespace}/${pod.serviceAccount} that holds`,
-      )
-    }
-    return { name: `service account ${pod.namespace}/${pod.serviceAccount}`, options: { token } }
-  }
-
   /** Creates a request, or finds the one that an earlier attempt has created. */
-  async #createOnce(object: CertificateRequest, caller: Caller, signal: AbortSignal): Promise<CertificateRequest> {
+  async #createOnce(
+    object: CertificateRequest,
+    caller: RequestCaller,
+    signal: AbortSignal,
+  ): Promise<CertificateRequest> {
     const { client } = this.#options
     const { namespace, name } = nameOf(object)
     try {

@@ -10,6 +10,7 @@ export const identityKeys = {
   volumeHash: `${domain}/volume-hash`,
   node: `${domain}/node`,
   volume: `${domain}/volume`,
+  request: `${domain}/request`,
 } as const
 
 /** 128 bits of SHA-256 as 32 hexadecimal digits. */

@@ -46,3 +46,13 @@ export interface PodCertificateRequest extends KubernetesObject {
     readonly beginRefreshAt?: string
   }
 }
+
+/** certificates.k8s.io/v1 ClusterTrustBundle (KEP-3257). */
+export interface ClusterTrustBundle extends KubernetesObject {
+  readonly spec: {
+    /** Immutable; its name then begins with it, the slash written as a colon, and another colon. */
+    readonly signerName?: string
+    /** PEM of CA certificates, 1 MiB at most. */
+    readonly trustBundle: string
+  }
+}

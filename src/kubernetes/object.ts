@@ -13,6 +13,8 @@ export interface ObjectMeta {
   readonly annotations?: Readonly<Record<string, string>>
   readonly ownerReferences?: readonly OwnerReference[]
   readonly finalizers?: readonly string[]
+  /** Who wrote which fields, by the name of the program. Reflectors leave it out. */
+  readonly managedFields?: readonly { readonly manager?: string; readonly subresource?: string }[]
 }
 
 export interface OwnerReference {
@@ -145,4 +147,10 @@ export interface Lease extends KubernetesObject {
 export interface ConfigMap extends KubernetesObject {
   readonly data?: Readonly<Record<string, string>>
   readonly binaryData?: Readonly<Record<string, string>>
+}
+
+/** core/v1 Secret. The values are base64. */
+export interface Secret extends KubernetesObject {
+  readonly type?: string
+  readonly data?: Readonly<Record<string, string>>
 }

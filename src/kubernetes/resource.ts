@@ -1,3 +1,4 @@
+import type { CertificateSigningRequest, ClusterTrustBundle, PodCertificateRequest } from './certificates.ts'
 import type {
   CertificateRequest,
   ConfigMap,
@@ -7,6 +8,7 @@ import type {
   Lease,
   ObjectName,
   Pod,
+  Secret,
 } from './object.ts'
 
 /**
@@ -60,6 +62,38 @@ export const leases: Resource<Lease> = {
   plural: 'leases',
   kind: 'Lease',
   namespaced: true,
+}
+
+export const secrets: Resource<Secret> = {
+  group: '',
+  version: 'v1',
+  plural: 'secrets',
+  kind: 'Secret',
+  namespaced: true,
+}
+
+export const certificateSigningRequests: Resource<CertificateSigningRequest> = {
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  plural: 'certificatesigningrequests',
+  kind: 'CertificateSigningRequest',
+  namespaced: false,
+}
+
+export const podCertificateRequests: Resource<PodCertificateRequest> = {
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  plural: 'podcertificaterequests',
+  kind: 'PodCertificateRequest',
+  namespaced: true,
+}
+
+export const clusterTrustBundles: Resource<ClusterTrustBundle> = {
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  plural: 'clustertrustbundles',
+  kind: 'ClusterTrustBundle',
+  namespaced: false,
 }
 
 /** `v1` or `group/version`, as it stands in an object's `apiVersion`. */

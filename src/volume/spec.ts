@@ -23,6 +23,7 @@ import { readRenewalLead } from './renewal-lead.ts'
 import type { RenewalRules } from './renewal-plan.ts'
 import { readRenewalWindows } from './renewal-windows.ts'
 import { readRequestOptions, readUsages, type RequestOptions } from './request-options.ts'
+import { reportSignerProblems, signerGroup } from './signer-rules.ts'
 import { readSubject } from './subject.ts'
 import { podVariables } from './variables.ts'
 
@@ -82,10 +83,11 @@ export function parseVolumeSpec(
 ): VolumeSpecResult {
   const reader = new AttributeReader(context)
   const pod = readPod(context, reader)
+  const group = reader.text('issuer-group') ?? 'cert-manager.io'
   const issuer = {
     name: reader.text('issuer-name') ?? '',
-    kind: reader.text('issuer-kind') ?? 'Issuer',
-    group: reader.text('issuer-group') ?? 'cert-manager.io',
+    kind: reader.text('issuer-kind') ?? (group === signerGroup ? 'Signer' : 'Issuer'),
+    group,
   }
   if (issuer.name === '') reader.problem('issuer-name', 'required: the name of the issuer that signs')
   const variables = podVariables(pod, defaults.nodeName, defaults.podMetadata)
@@ -116,6 +118,7 @@ export function parseVolumeSpec(
     renewal: readRenewal(reader),
     annotations: readAnnotations(context),
   }
+  if (group === signerGroup) reportSignerProblems(reader, spec)
   reportUnknown(context, reader)
   if (reader.problems.length > 0) return { ok: false, problems: reader.problems }
   return { ok: true, spec, warnings: reader.warnings }

@@ -1,0 +1,257 @@
+import type { CertificateSigningRequest, PodCertificateRequest } from '../../kubernetes/certificates.ts'
+import type { KubernetesClient } from '../../kubernetes/client.ts'
+import { ApiError } from '../../kubernetes/errors.ts'
+import { type EventRecorder, podReference } from '../../kubernetes/events.ts'
+import type { ObjectReference } from '../../kubernetes/object.ts'
+import { certificateSigningRequests, podCertificateRequests, type Resource } from '../../kubernetes/resource.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Log } from '../../runtime/log.ts'
+import type { Decision } from '../decide.ts'
+import { formatRequest, type RequestObject } from '../request/request-object.ts'
+import { type CaChoice, type CaShelf, chooseCa } from './ca-shelf.ts'
+import { creatorObstacle } from './creator-admission.ts'
+import { isOpen, podTask, shortestPodLife, withPodCertificate, withPodCondition } from './pod-request.ts'
+import { type Outcome, RequestQueue } from './request-queue.ts'
+import type { SignMetrics } from './sign-metrics.ts'
+import type { SignerProfile } from './signer-profile.ts'
+import { shortestLife, signingTask, withCertificate, withFailure } from './signing-request.ts'
+import type { TrustPublisher } from './trust-publisher.ts'
+
+/** Decides the requests of pods, and remembers whose their keys are. */
+export interface PodDecider {
+  /** Decides now, on objects read now. */
+  decide(request: PodCertificateRequest, signal: AbortSignal): Promise<Decision>
+  /**
+   * Notes the key as its owner's. To be asked between the decision and the signature.
+   *
+   * @param until - the end of the leaf, epoch milliseconds
+   * @returns whether it is the owner's
+   */
+  claim(decision: Decision, until: number): boolean
+}
+
+export interface SignerOptions {
+  readonly profile: SignerProfile
+  readonly shelf: CaShelf
+  readonly trust: Pick<TrustPublisher, 'maySignFrom' | 'reserve'>
+  readonly client: Pick<KubernetesClient, 'get' | 'update'>
+  /** Undefined where pods' requests are not signed. */
+  readonly pods: PodDecider | undefined
+  /** Whether to sign pods' requests although nothing binds their creators to their nodes. */
+  readonly trustCreators: boolean
+  readonly metrics: SignMetrics
+  readonly events: Pick<EventRecorder, 'record'>
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Log
+}
+
+type Kind = 'CertificateSigningRequest' | 'PodCertificateRequest'
+
+/** Something that holds up a request for now. Nobody is told that it failed. */
+interface Wait {
+  readonly reason: string
+  readonly why: string
+  /** Whether it is for the people of the pod to know, too. */
+  readonly isNews: boolean
+}
+
+/**
+ * Signs the requests for one signer name: CertificateSigningRequests that somebody approved, and PodCertificateRequests that policy
+ * allows. Its sources offer it every request in every state; it takes what is its own. One of it may run at a time.
+ *
+ * The order of each issue: choose a CA whose root is published, sign, make the root stay for as long as the leaf lives, and only then
+ * serve it. All that is temporary is tried again, for as long as the request is there.
+ */
+export class Signer {
+  readonly #options: SignerOptions
+  readonly #queue: RequestQueue<RequestObject>
+
+  constructor(options: SignerOptions) {
+    this.#options = options
+    const { clock, random } = options
+    this.#queue = new RequestQueue({
+      clock,
+      random,
+      work: (request, attempt, signal) => this.#look(request, attempt, signal),
+    })
+  }
+
+  /** How many requests are not settled. */
+  get waiting(): number {
+    return this.#queue.size
+  }
+
+  /** A request as a watch has shown it. */
+  offer(request: RequestObject): void {
+    const { object, kind } = request
+    if (kind === 'CertificateRequest' || object.spec.signerName !== this.#options.profile.signerName) return
+    const isOurs =
+      kind === 'CertificateSigningRequest'
+        ? signingTask(object, this.#options.profile).is !== 'nothing'
+        : isOpen(object) && this.#options.pods !== undefined
+    if (isOurs) this.#queue.offer(object.metadata.uid ?? '', request)
+    else this.#queue.forget(object.metadata.uid ?? '')
+  }
+
+  /** A request that is gone, by its UID. */
+  forget(uid: string): void {
+    this.#queue.forget(uid)
+  }
+
+  /** CAs, trust, policies or what these rest on have changed: whatever waits is looked at again. */
+  wake(): void {
+    this.#queue.wake()
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.close()
+  }
+
+  async #look(request: RequestObject, attempt: number, signal: AbortSignal): Promise<Outcome> {
+    if (request.kind === 'CertificateRequest') return 'done'
+    const { kind } = request
+    try {
+      const wait =
+        request.kind === 'CertificateSigningRequest'
+          ? await this.#signRequest(
+              await this.#latest(certificateSigningRequests, request.object, attempt, signal),
+              signal,
+            )
+          : await this.#signForPod(await this.#latest(podCertificateRequests, request.object, attempt, signal), signal)
+      if (wait === undefined) return 'done'
+      this.#reportWait(request, kind, wait)
+    } catch (error) {
+      if (signal.aborted || (error instanceof ApiError && error.status === 404)) return 'done'
+      this.#options.metrics.waits.inc({ signer: this.#options.profile.signerName, kind, reason: 'Trouble' })
+      // Changed by somebody, or the answer to our own write got lost: it is read again.
+      const isConflict = error instanceof ApiError && error.status === 409
+      if (!isConflict) this.#options.log.warn({ error, request: formatRequest(request) }, 'signing is tried again')
+    }
+    return 'again'
+  }
+
+  /** The first look takes what the watch has shown, which the version guards; every other one reads it. */
+  async #latest<T extends CertificateSigningRequest | PodCertificateRequest>(
+    resource: Resource<T>,
+    object: T,
+    attempt: number,
+    signal: AbortSignal,
+  ): Promise<T | undefined> {
+    if (attempt === 1) return object
+    const { name = '', namespace, uid } = object.metadata
+    const latest = await this.#options.client.get(resource, { name, namespace }, { signal })
+    return latest.metadata.uid === uid ? latest : undefined
+  }
+
+  async #signRequest(object: CertificateSigningRequest | undefined, signal: AbortSignal): Promise<Wait | undefined> {
+    const { profile, clock, client } = this.#options
+    const task = object === undefined ? undefined : signingTask(object, profile)
+    if (object === undefined || task === undefined || task.is === 'nothing') return undefined
+    const request = { kind: 'CertificateSigningRequest', object } as const
+    if (task.is === 'fail') {
+      await client.update(certificateSigningRequests, withFailure(object, task.why), { subresource: 'status', signal })
+      this.#reportEnd(request, 'failed', { type: 'Warning', reason: 'SignerValidationFailure', message: task.why })
+      return undefined
+    }
+    const now = clock.now()
+    const choice = this.#chooseCa(now + shortestLife, now)
+    if (choice.is === 'none') return { reason: 'NoCertificateAuthority', why: choice.why, isNews: true }
+    const signed = task.sign(choice.ca, now)
+    await this.#options.trust.reserve(choice.ca.root, signed.leaf.notAfter, signal)
+    await client.update(certificateSigningRequests, withCertificate(object, signed), { subresource: 'status', signal })
+    this.#reportEnd(request, 'issued')
+    return undefined
+  }
+
+  async #signForPod(object: PodCertificateRequest | undefined, signal: AbortSignal): Promise<Wait | undefined> {
+    const { profile, clock, client, pods, random, trust } = this.#options
+    if (object === undefined || pods === undefined || !isOpen(object)) return undefined
+    const request = { kind: 'PodCertificateRequest', object } as const
+    const obstacle = this.#options.trustCreators ? undefined : await creatorObstacle(client, object, signal)
+    if (obstacle !== undefined) return { reason: 'CreatorNotBound', why: obstacle, isNews: true }
+    const decision = await pods.decide(object, signal)
+    const now = clock.now()
+    const choice = this.#chooseCa(now + shortestPodLife, now)
+    if (choice.is === 'none' && decision.is === 'approve') {
+      return { reason: 'NoCertificateAuthority', why: choice.why, isNews: true }
+    }
+    const task = podTask(decision, profile, choice.is === 'ca' ? choice.ca : undefined, now, random())
+    switch (task.is) {
+      case 'nothing':
+        return { reason: decision.reason, why: decision.message, isNews: false }
+      case 'wait':
+        return { reason: task.reason, why: task.why, isNews: true }
+      case 'deny': {
+        const denied = withPodCondition(object, 'Denied', task.reason, task.why, now)
+        await client.update(podCertificateRequests, denied, { subresource: 'status', signal })
+        this.#reportEnd(request, 'denied', { type: 'Warning', reason: task.reason, message: task.why })
+        return undefined
+      }
+      case 'sign': {
+        const { times } = task
+        if (!pods.claim(decision, times.notAfter)) {
+          return { reason: 'KeyInUse', why: 'the key belongs to another owner', isNews: true }
+        }
+        const signed = task.sign()
+        await trust.reserve(task.ca.root, times.notAfter, signal)
+        const issued = withPodCertificate(object, signed, times, now)
+        await client.update(podCertificateRequests, issued, { subresource: 'status', signal })
+        this.#reportEnd(request, 'issued')
+        return undefined
+      }
+    }
+  }
+
+  #chooseCa(end: number, now: number): CaChoice {
+    const { shelf, trust } = this.#options
+    const choice = chooseCa(shelf.cas, ({ root }) => trust.maySignFrom(root), end, now)
+    if (choice.is === 'ca') shelf.keepFrom(choice.ca)
+    return choice
+  }
+
+  #reportEnd(
+    request: Exclude<RequestObject, { kind: 'CertificateRequest' }>,
+    outcome: 'issued' | 'failed' | 'denied',
+    text?: { readonly type: 'Warning'; readonly reason: string; readonly message: string },
+  ): void {
+    const { metrics, profile, log, events } = this.#options
+    metrics.decisions.inc({ signer: profile.signerName, kind: request.kind, outcome })
+    const { name = '', namespace, uid } = request.object.metadata
+    log.info(
+      {
+        audit: true,
+        signer: profile.signerName,
+        kind: request.kind,
+        namespace,
+        name,
+        uid,
+        outcome,
+        why: text?.message,
+      },
+      outcome,
+    )
+    if (text !== undefined) for (const about of subjectsOf(request)) events.record(about, text)
+  }
+
+  #reportWait(
+    request: Exclude<RequestObject, { kind: 'CertificateRequest' }>,
+    kind: Kind,
+    { reason, why, isNews }: Wait,
+  ): void {
+    const { metrics, profile, events, log } = this.#options
+    metrics.waits.inc({ signer: profile.signerName, kind, reason })
+    log.debug({ request: formatRequest(request), reason, why }, 'it is not signed yet')
+    if (!isNews) return
+    for (const about of subjectsOf(request)) events.record(about, { type: 'Warning', reason, message: why })
+  }
+}
+
+/** The request, and the pod that waits for it. */
+function subjectsOf({ kind, object }: Exclude<RequestObject, { kind: 'CertificateRequest' }>): ObjectReference[] {
+  const { name = '', uid = '', namespace } = object.metadata
+  const own = { apiVersion: 'certificates.k8s.io/v1', kind, name, uid, ...(namespace !== undefined && { namespace }) }
+  if (kind === 'CertificateSigningRequest') return [own]
+  const { podName, podUID } = object.spec
+  return [own, podReference({ namespace: namespace ?? '', name: podName, uid: podUID })]
+}

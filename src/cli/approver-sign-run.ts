@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { hostname } from 'node:os'
+import { Registry } from 'prom-client'
+import { KeyLedger } from '../approver/key-ledger.ts'
+import { PolicySet } from '../approver/live/policy-set.ts'
+import { ServedReflector } from '../approver/live/served-reflector.ts'
+import type { RequestObject } from '../approver/request/request-object.ts'
+import { decideOnLiveObjects } from '../approver/sign/live-decision.ts'
+import { RunningSigner, type SignerDescription } from '../approver/sign/running-signer.ts'
+import { createSignMetrics } from '../approver/sign/sign-metrics.ts'
+import type { PodDecider } from '../approver/sign/signer.ts'
+import { KubernetesClient } from '../kubernetes/client.ts'
+import { EventRecorder } from '../kubernetes/events.ts'
+import { runAsLeader } from '../kubernetes/lease.ts'
+import type { KubernetesObject } from '../kubernetes/object.ts'
+import { certificateSigningRequests, podCertificateRequests, type Resource } from '../kubernetes/resource.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { createLog, type Log } from '../runtime/log.ts'
+import { serveMetrics } from '../runtime/metrics-server.ts'
+import { registerProcessMetrics } from '../runtime/process-metrics.ts'
+import type { SignFlags } from './approver-sign.ts'
+import { limitsOf, settingsOf } from './approver-settings.ts'
+import { connectionConfig } from './connection.ts'
+import { programVersion } from './version.ts'
+
+/** Runs until a signal comes, or the lease is lost. */
+export async function runSigners(descriptions: readonly SignerDescription[], flags: SignFlags): Promise<void> {
+  const clock = systemClock
+  const log = createLog(flags.logLevel)
+  const stopping = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info({ signal }, 'stopping')
+      stopping.abort(new Error(`stopped by ${signal}`))
+    })
+  }
+  await using parts = new AsyncDisposableStack()
+  const config = await connectionConfig(flags)
+  const client = new KubernetesClient(config, { log, clock, userAgent: `podpass-signer/${programVersion}` })
+  parts.defer(() => client.close())
+  const events = new EventRecorder({ client, component: 'podpass-signer', instance: hostname(), log, clock })
+  parts.defer(() => events.close())
+  const registry = new Registry()
+  registerProcessMetrics(registry, programVersion)
+  let signers: readonly RunningSigner[] = []
+  const metrics = createSignMetrics(registry, () => {
+    for (const signer of signers) signer.measure()
+  })
+  // A replica that waits is ready: it has nothing to do.
+  const problems = (): readonly string[] => signers.flatMap((signer) => signer.problems())
+  const server = await serveMetrics(flags.metricsBindAddress, registry, log, problems)
+  parts.defer(() => server?.close())
+  const lead = async (leading: AbortSignal): Promise<void> => {
+    log.info({ signers: descriptions.map(({ profile }) => profile.signerName) }, 'leading')
+    await using work = new AsyncDisposableStack()
+    const policies = new PolicySet({
+      client,
+      directory: flags.policyDir,
+      limits: limitsOf(flags),
+      onChange: () => {
+        for (const signer of signers) signer.wake()
+      },
+      clock,
+      log,
+    })
+    work.defer(() => policies.close())
+    const pods = podDecider(client, policies, flags)
+    const { trustPropagation: propagation, trustPcrCreators: trustCreators = false } = flags
+    signers = descriptions.map((description) => {
+      const options = { description, client, pods, trustCreators, propagation, metrics, events, clock, log }
+      const signer = new RunningSigner({ ...options, random: Math.random })
+      work.defer(() => signer.close())
+      follow(client, signer, description.profile.signerName, log, work)
+      return signer
+    })
+    if (!leading.aborted) await once(leading, 'abort')
+  }
+  const identity = `${hostname()}_${randomUUID()}`
+  await runAsLeader({ client, lease: flags.lease, identity, clock, log }, lead, stopping.signal).catch(
+    (error: unknown) => {
+      if (!stopping.signal.aborted) throw error
+    },
+  )
+}
+
+function podDecider(client: KubernetesClient, policies: PolicySet, flags: SignFlags): PodDecider {
+  const keys = new KeyLedger()
+  const settings = settingsOf(flags)
+  return {
+    async decide(request, signal) {
+      await policies.known
+      await policies.settled()
+      const snapshot = policies.current
+      if (snapshot === undefined) throw new PoliciesChangedError()
+      const ground = () => ({ ...snapshot, keys, settings, now: systemClock.now() })
+      const decision = await decideOnLiveObjects(client, request, ground, signal)
+      if (!(await policies.confirm(snapshot, signal))) throw new PoliciesChangedError()
+      return decision
+    },
+    claim: ({ asked, owner }, until) =>
+      asked !== undefined && keys.claim(asked.keyHash, owner, until, systemClock.now()),
+  }
+}
+
+/** A policy was changed while a request was decided. It is decided again. */
+class PoliciesChangedError extends Error {
+  override readonly name = 'PoliciesChangedError'
+  readonly code = 'POLICIES_CHANGED'
+
+  constructor() {
+    super('policies were changed in the meantime')
+  }
+}
+
+/** Shows a signer its requests. */
+function follow(
+  client: KubernetesClient,
+  signer: RunningSigner,
+  signerName: string,
+  log: Log,
+  work: AsyncDisposableStack,
+): void {
+  const watch = <T extends KubernetesObject>(resource: Resource<T>, toRequest: (object: T) => RequestObject): void => {
+    const offer = (object: T): void => signer.offer(toRequest(object))
+    const reflector = new ServedReflector<T, string>({
+      client,
+      resource,
+      fieldSelector: `spec.signerName=${signerName}`,
+      transform: ({ metadata }) => metadata.uid ?? '',
+      handler: { added: offer, modified: offer, deleted: (uid) => signer.forget(uid) },
+      log,
+    })
+    work.defer(() => reflector.close())
+  }
+  watch(certificateSigningRequests, (object) => ({ kind: 'CertificateSigningRequest', object }))
+  watch(podCertificateRequests, (object) => ({ kind: 'PodCertificateRequest', object }))
+}
