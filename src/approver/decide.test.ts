@@ -429,7 +429,7 @@ describe('a PodCertificateRequest', () => {
   })
 })
 
-test('expressions decide too: on the request for good, on live objects for now, and an error is no pass', async () => {
+test('expressions decide too: on the request for good, on live objects as they are, and an error is no pass', async () => {
   const rule = (expression: string) =>
     policyOf({ ...services, rules: [{ name: 'own', expression, message: 'not you' }] })
   const request = signingRequest({ names: { dns: ['web.shop.svc'] } })

@@ -48,7 +48,7 @@ export interface SignerOptions {
 
 type Kind = 'CertificateSigningRequest' | 'PodCertificateRequest'
 
-/** Something that holds up a request for now. Nobody is told that it failed. */
+/** Something that holds up a request until it is over. Nobody is told that it failed. */
 interface Wait {
   readonly reason: string
   readonly why: string
