@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Registry } from 'prom-client'
+import { Registry } from 'prom-client'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createApproverMetrics, registerApproverFigures } from '../src/approver/live/approver-metrics.ts'
 import { registerApiMetrics } from '../src/driver/api-metrics.ts'
 import { phases } from '../src/driver/metrics.ts'
 import { IssuerUnavailableError, RequestDeniedError } from '../src/issuer/errors.ts'
@@ -69,6 +70,15 @@ async function valueOf(name: string, labels: Readonly<Record<string, string>> = 
   return samplesIn(await scrape()).find(
     (sample) => sample.name === name && wanted.every(([key, value]) => sample.labels[key] === value),
   )?.value
+}
+
+/** What `podpass approver` serves, but for what every process does. */
+function approverRegistry(): Registry {
+  const registry = new Registry()
+  createApproverMetrics(registry)
+  const figures = { waiting: () => new Map(), policies: () => ({ used: 0, unready: 0 }), queued: () => 0 }
+  registerApproverFigures(registry, { ...figures, ready: () => true })
+  return registry
 }
 
 const hour = 3600_000
@@ -187,7 +197,8 @@ test('the documentation names every metric with its type, and no other', async (
   const documented = [...text.matchAll(/^\| `([a-z_]+)`[^|]*\| (counter|gauge|histogram) /gm)].map(
     ([, name, type]) => `${name} ${type}`,
   )
-  const served = [...(await scrape()).matchAll(/^# TYPE (\S+ \S+)$/gm)].map(([, line = '']) => line)
+  const pages = (await scrape()) + (await approverRegistry().metrics())
+  const served = [...pages.matchAll(/^# TYPE (\S+ \S+)$/gm)].map(([, line = '']) => line)
   expect(documented.toSorted()).toEqual(served.toSorted())
 })
 
@@ -195,7 +206,8 @@ test('every metric that an alert of the documentation asks for is there', async 
   const text = await readFile(join(import.meta.dirname, '../docs/metrics.md'), 'utf8')
   const expressions = [...text.matchAll(/^ +expr: (.+)$/gm)].map(([, expression = '']) => expression)
   expect(expressions.length).toBeGreaterThan(5)
-  const served = new Set([...(await scrape()).matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name))
+  const pages = (await scrape()) + (await approverRegistry().metrics())
+  const served = new Set([...pages.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name))
   for (const expression of expressions) {
     for (const [name] of expression.matchAll(/\b(?:podpass|certmanager_csi|process)_\w+/g)) {
       expect(served).toContain(

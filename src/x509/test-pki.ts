@@ -39,8 +39,17 @@ export function testAuthority(commonName: string, options: Partial<AuthorityOpti
   })
 }
 
-/** A leaf for `key` that holds from now for an hour, but for what `profile` says. */
-export function testLeaf(authority: Authority, key: KeyObject, profile: Partial<CertificateProfile> = {}): Certificate {
+/**
+ * A leaf for `key` that holds from now for an hour, but for what `profile` says.
+ *
+ * @param at - when it is issued, where the present of all tests is not meant
+ */
+export function testLeaf(
+  authority: Authority,
+  key: KeyObject,
+  profile: Partial<CertificateProfile> = {},
+  at: number = now,
+): Certificate {
   return issueCertificate(
     authority,
     {
@@ -53,6 +62,6 @@ export function testLeaf(authority: Authority, key: KeyObject, profile: Partial<
       notAfter: now + hour,
       ...profile,
     },
-    now,
+    at,
   )
 }
