@@ -1,11 +1,11 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LogLevel } from '../runtime/log.ts'
 import { type ApproverFlags, approverOptions } from './approver-settings.ts'
-import { type ConnectionFlags, connectionOptions } from './connection.ts'
-import { parseBindAddress, parseBoolean, parseLifetime, parseLogLevel, parseNumber } from './flag-values.ts'
+import { type ConnectionFlags, connectionOptions, type RateFlags, rateOptions } from './connection.ts'
+import { parseBindAddress, parseBoolean, parseLifetime, parseLogLevel } from './flag-values.ts'
 
 /** What `podpass approver` takes. Durations are milliseconds. */
-export interface ApproverRunFlags extends ApproverFlags, ConnectionFlags {
+export interface ApproverRunFlags extends ApproverFlags, ConnectionFlags, RateFlags {
   readonly policyDir?: string
   readonly dryRun: boolean
   readonly leaderElect: boolean
@@ -14,8 +14,6 @@ export interface ApproverRunFlags extends ApproverFlags, ConnectionFlags {
   readonly leaderElectionLeaseDuration: number
   readonly leaderElectionRenewDeadline: number
   readonly leaderElectionRetryPeriod: number
-  readonly kubeApiQps: number
-  readonly kubeApiBurst: number
   readonly metricsBindAddress: string
   readonly logLevel: LogLevel
 }
@@ -61,15 +59,7 @@ export function addApproverRunOptions(command: Command): Command {
         .argParser(parseLifetime)
         .default(2_000, '2s'),
     ]),
-    ...group('API server:', [
-      ...connectionOptions(),
-      new Option('--kube-api-qps <number>', 'API calls a second; 0 and below for no limit')
-        .argParser(parseNumber)
-        .default(0),
-      new Option('--kube-api-burst <number>', 'API calls that may exceed --kube-api-qps at once')
-        .argParser(parseNumber)
-        .default(0),
-    ]),
+    ...group('API server:', [...connectionOptions(), ...rateOptions()]),
     ...group('Watching it:', [
       new Option(
         '--metrics-bind-address <address>',

@@ -8,12 +8,13 @@ import { KubernetesClient } from '../kubernetes/client.ts'
 import { EventRecorder } from '../kubernetes/events.ts'
 import { runAsLeader } from '../kubernetes/lease.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { stopSignal } from '../runtime/stop-signal.ts'
 import { createLog } from '../runtime/log.ts'
 import { serveMetrics } from '../runtime/metrics-server.ts'
 import { registerProcessMetrics } from '../runtime/process-metrics.ts'
 import type { ApproverRunFlags } from './approver-flags.ts'
 import { limitsOf, settingsOf } from './approver-settings.ts'
-import { connectionConfig } from './connection.ts'
+import { connectionConfig, rateLimits } from './connection.ts'
 import { UsageError } from './usage-error.ts'
 import { programVersion } from './version.ts'
 
@@ -26,16 +27,8 @@ export async function runApprover(flags: ApproverRunFlags): Promise<void> {
   checkLeaseTiming(flags)
   const clock = systemClock
   const log = createLog(flags.logLevel)
-  const stopping = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      log.info({ signal }, 'stopping')
-      stopping.abort(new Error(`stopped by ${signal}`))
-    })
-  }
+  const stopping = stopSignal(log)
   const config = await connectionConfig(flags)
-  const qps = Math.max(0, flags.kubeApiQps)
-  const limits = qps === 0 ? {} : { qps, burst: Math.max(1, flags.kubeApiBurst) }
   const instance = process.env['POD_NAME'] ?? hostname()
   // Closed in the reverse order, also where the start fails half-way: whatever stays open would keep the process.
   await using parts = new AsyncDisposableStack()
@@ -43,7 +36,7 @@ export async function runApprover(flags: ApproverRunFlags): Promise<void> {
     log,
     clock,
     userAgent: `podpass-approver/${programVersion}`,
-    ...limits,
+    ...rateLimits(flags),
   })
   parts.defer(() => client.close())
   const events = new EventRecorder({ client, component: 'podpass-approver', instance, log, clock })
@@ -70,7 +63,7 @@ export async function runApprover(flags: ApproverRunFlags): Promise<void> {
   const work = (leading: AbortSignal): Promise<void> => approver.lead(leading)
   try {
     if (flags.dryRun || !flags.leaderElect) {
-      await work(stopping.signal)
+      await work(stopping)
       return
     }
     const namespace = flags.leaderElectionNamespace ?? client.namespace
@@ -85,9 +78,9 @@ export async function runApprover(flags: ApproverRunFlags): Promise<void> {
       clock,
       log,
     }
-    await runAsLeader(lease, work, stopping.signal)
+    await runAsLeader(lease, work, stopping)
   } catch (error) {
-    if (!stopping.signal.aborted) throw error
+    if (!stopping.aborted) throw error
   }
 }
 

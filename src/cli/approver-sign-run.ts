@@ -16,6 +16,7 @@ import { runAsLeader } from '../kubernetes/lease.ts'
 import type { KubernetesObject } from '../kubernetes/object.ts'
 import { certificateSigningRequests, podCertificateRequests, type Resource } from '../kubernetes/resource.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { stopSignal } from '../runtime/stop-signal.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { serveMetrics } from '../runtime/metrics-server.ts'
 import { registerProcessMetrics } from '../runtime/process-metrics.ts'
@@ -28,13 +29,7 @@ import { programVersion } from './version.ts'
 export async function runSigners(descriptions: readonly SignerDescription[], flags: SignFlags): Promise<void> {
   const clock = systemClock
   const log = createLog(flags.logLevel)
-  const stopping = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      log.info({ signal }, 'stopping')
-      stopping.abort(new Error(`stopped by ${signal}`))
-    })
-  }
+  const stopping = stopSignal(log)
   await using parts = new AsyncDisposableStack()
   const config = await connectionConfig(flags)
   const client = new KubernetesClient(config, { log, clock, userAgent: `podpass-signer/${programVersion}` })
@@ -77,11 +72,9 @@ export async function runSigners(descriptions: readonly SignerDescription[], fla
     if (!leading.aborted) await once(leading, 'abort')
   }
   const identity = `${hostname()}_${randomUUID()}`
-  await runAsLeader({ client, lease: flags.lease, identity, clock, log }, lead, stopping.signal).catch(
-    (error: unknown) => {
-      if (!stopping.signal.aborted) throw error
-    },
-  )
+  await runAsLeader({ client, lease: flags.lease, identity, clock, log }, lead, stopping).catch((error: unknown) => {
+    if (!stopping.aborted) throw error
+  })
 }
 
 function podDecider(client: KubernetesClient, policies: PolicySet, flags: SignFlags): PodDecider {

@@ -3,7 +3,7 @@ import type { ConnectionConfig, Impersonation } from '../kubernetes/connection-c
 import { ConfigurationError } from '../kubernetes/errors.ts'
 import { inClusterConfig } from '../kubernetes/in-cluster.ts'
 import { proxyFromEnvironment } from '../kubernetes/proxy.ts'
-import { collect, parseBoolean } from './flag-values.ts'
+import { collect, parseBoolean, parseNumber } from './flag-values.ts'
 
 /** How to reach the API server, in kubectl's words. */
 export interface ConnectionFlags {
@@ -22,6 +22,12 @@ export interface ConnectionFlags {
   readonly asUid?: string
   readonly asGroup: readonly string[]
   readonly asUserExtra: readonly string[]
+}
+
+/** How many calls the API server gets, as client-go limits them; no limit unless asked for. */
+export interface RateFlags {
+  readonly kubeApiQps: number
+  readonly kubeApiBurst: number
 }
 
 /** kubectl's flags that change nothing for a program that names every namespace and keeps no cache. */
@@ -136,4 +142,21 @@ async function baseConfig(
     proxy: undefined,
     namespace: 'default',
   }
+}
+
+/** The flags of {@link RateFlags}. */
+export function rateOptions(): Option[] {
+  return [
+    new Option('--kube-api-qps <number>', 'API calls a second; 0 and below for no limit')
+      .argParser(parseNumber)
+      .default(0),
+    new Option('--kube-api-burst <number>', 'API calls that may exceed --kube-api-qps at once')
+      .argParser(parseNumber)
+      .default(0),
+  ]
+}
+
+/** What a client takes for {@link RateFlags}. */
+export function rateLimits(flags: RateFlags): { readonly qps?: number; readonly burst?: number } {
+  return flags.kubeApiQps > 0 ? { qps: flags.kubeApiQps, burst: Math.max(1, flags.kubeApiBurst) } : {}
 }

@@ -4,7 +4,7 @@ import { parseReadinessGate } from '../driver/readiness-gate.ts'
 import { parseConfiguredTrust } from '../issuer/trust-config-map.ts'
 import type { LogLevel } from '../runtime/log.ts'
 import { standardDefaults } from '../volume/spec.ts'
-import { type ConnectionFlags, connectionOptions } from './connection.ts'
+import { type ConnectionFlags, connectionOptions, type RateFlags, rateOptions } from './connection.ts'
 import {
   collect,
   parseBindAddress,
@@ -18,15 +18,13 @@ import {
 } from './flag-values.ts'
 
 /** What `podpass driver` takes. Durations are milliseconds. */
-export interface DriverFlags extends ConnectionFlags {
+export interface DriverFlags extends ConnectionFlags, RateFlags {
   readonly nodeId?: string
   readonly endpoint?: string
   readonly driverName: string
   readonly dataRoot: string
   readonly registrationDir?: string
   readonly podsDir?: string
-  readonly kubeApiQps: number
-  readonly kubeApiBurst: number
   readonly defaultDuration: number
   readonly defaultLayout: 'default' | 'legacy'
   readonly publishTimeout: number
@@ -148,15 +146,7 @@ export function addDriverOptions(command: Command): Command {
         .default([], 'none'),
       toggle('continue-on-not-ready', 'start pods whose readiness gates are closed with an empty volume'),
     ]),
-    ...group('API server:', [
-      ...connectionOptions(),
-      new Option('--kube-api-qps <number>', 'API calls a second; 0 and below for no limit')
-        .argParser(parseNumber)
-        .default(0),
-      new Option('--kube-api-burst <number>', 'API calls that may exceed --kube-api-qps at once')
-        .argParser(parseNumber)
-        .default(0),
-    ]),
+    ...group('API server:', [...connectionOptions(), ...rateOptions()]),
     ...group('Watching it:', [
       new Option(
         '--metrics-bind-address <address>',

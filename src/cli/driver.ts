@@ -18,12 +18,13 @@ import { KubernetesClient } from '../kubernetes/client.ts'
 import { EventRecorder, podReference } from '../kubernetes/events.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { loadLibc } from '../runtime/libc.ts'
+import { stopSignal } from '../runtime/stop-signal.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { serveMetrics } from '../runtime/metrics-server.ts'
 import { registerProcessMetrics } from '../runtime/process-metrics.ts'
 import { signerGroup } from '../volume/signer-rules.ts'
 import { mountCommands, SystemMounter, systemCalls } from '../volume/system-mounter.ts'
-import { connectionConfig } from './connection.ts'
+import { connectionConfig, rateLimits } from './connection.ts'
 import { addDriverOptions, type DriverFlags } from './driver-flags.ts'
 import { inspectCommand, renewCommand } from './driver-inspect.ts'
 import { type CheckedFlags, checkFlags } from './driver-requirements.ts'
@@ -73,21 +74,13 @@ async function runDriver(flags: CheckedFlags): Promise<void> {
   const { nodeId, endpoint, dataRoot, driverName, useTokenRequest, continueOnNotReady } = flags
   const clock = systemClock
   const log = createLog(flags.logLevel)
-  const stopping = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      log.info({ signal }, 'stopping')
-      stopping.abort(new Error(`stopped by ${signal}`))
-    })
-  }
+  const stopping = stopSignal(log)
   const gates = flags.podReadinessGate.map(parseReadinessGate)
   const config = await connectionConfig(flags)
-  const qps = Math.max(0, flags.kubeApiQps)
-  const limits = qps === 0 ? {} : { qps, burst: Math.max(1, flags.kubeApiBurst) }
   const userAgent = `podpass-driver/${programVersion}`
   // Closed in the reverse order, also where the start fails half-way: whatever stays open would keep the process.
   await using parts = new AsyncDisposableStack()
-  const client = new KubernetesClient(config, { log, clock, userAgent, ...limits })
+  const client = new KubernetesClient(config, { log, clock, userAgent, ...rateLimits(flags) })
   parts.defer(() => client.close())
   const events = new EventRecorder({ client, component: 'podpass-driver', instance: nodeId, log, clock })
   parts.defer(() => events.close())
@@ -171,13 +164,13 @@ async function runDriver(flags: CheckedFlags): Promise<void> {
         log,
         metrics,
       },
-      stopping.signal,
+      stopping,
     )
     const running = driver
     parts.defer(() => running.close())
-    await aborted(stopping.signal)
+    await aborted(stopping)
   } catch (error) {
-    if (!stopping.signal.aborted) throw error
+    if (!stopping.aborted) throw error
   }
 }
 

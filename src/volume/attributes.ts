@@ -6,12 +6,8 @@ export const attributePrefix = 'csi.cert-manager.io/'
 /** The prefix of what the kubelet adds, when the CSIDriver object asks for it (podInfoOnMount, tokenRequests). */
 export const kubeletPrefix = 'csi.storage.k8s.io/'
 
-/** Every attribute, without its prefix. */
-export const attributeNames = [
-  'issuer-name',
-  'issuer-kind',
-  'issuer-group',
-  'literal-subject',
+/** What makes a subject where it is not written as a whole, and may hold variables. */
+export const expandedSubjectParts = [
   'common-name',
   'organizations',
   'organizationalunits',
@@ -20,7 +16,18 @@ export const attributeNames = [
   'localities',
   'streetaddresses',
   'postalcodes',
-  'serialnumber',
+] as const
+
+/** What makes a subject where it is not written as a whole. */
+export const subjectParts = [...expandedSubjectParts, 'serialnumber'] as const
+
+/** Every attribute, without its prefix. */
+export const attributeNames = [
+  'issuer-name',
+  'issuer-kind',
+  'issuer-group',
+  'literal-subject',
+  ...subjectParts,
   'dns-names',
   'ip-sans',
   'uri-sans',

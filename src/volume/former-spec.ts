@@ -1,44 +1,45 @@
 import { DurationError, parseGoDuration } from '../runtime/go-duration.ts'
-import { attributePrefix, type AttributeProblem, kubeletKeys, wholeNumber } from './attributes.ts'
+import {
+  type AttributeName,
+  attributePrefix,
+  type AttributeProblem,
+  kubeletKeys,
+  subjectParts,
+  wholeNumber,
+} from './attributes.ts'
 import { dnsNameProblem, uriProblem, withLowerScheme } from './alternative-names.ts'
 import { expand } from './expand.ts'
 import { parseVolumeSpec, type SpecDefaults, type VolumeSpecResult } from './spec.ts'
 
 /** The attributes of cert-manager's csi-driver. Whatever else has the prefix it passes over without a word. */
 const knownToGo: ReadonlySet<string> = new Set(
-  [
-    'issuer-name',
-    'issuer-kind',
-    'issuer-group',
-    'literal-subject',
-    'common-name',
-    'organizations',
-    'organizationalunits',
-    'countries',
-    'provinces',
-    'localities',
-    'streetaddresses',
-    'postalcodes',
-    'serialnumber',
-    'dns-names',
-    'ip-sans',
-    'uri-sans',
-    'duration',
-    'is-ca',
-    'key-usages',
-    'key-algorithm',
-    'key-size',
-    'key-encoding',
-    'certificate-file',
-    'privatekey-file',
-    'ca-file',
-    'fs-group',
-    'renew-before',
-    'reuse-private-key',
-    'pkcs12-enable',
-    'pkcs12-filename',
-    'pkcs12-password',
-  ].map((name) => attributePrefix + name),
+  (
+    [
+      'issuer-name',
+      'issuer-kind',
+      'issuer-group',
+      'literal-subject',
+      ...subjectParts,
+      'dns-names',
+      'ip-sans',
+      'uri-sans',
+      'duration',
+      'is-ca',
+      'key-usages',
+      'key-algorithm',
+      'key-size',
+      'key-encoding',
+      'certificate-file',
+      'privatekey-file',
+      'ca-file',
+      'fs-group',
+      'renew-before',
+      'reuse-private-key',
+      'pkcs12-enable',
+      'pkcs12-filename',
+      'pkcs12-password',
+    ] as const satisfies readonly AttributeName[]
+  ).map((name) => attributePrefix + name),
 )
 
 type Variables = Readonly<Record<string, string>>

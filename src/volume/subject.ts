@@ -1,21 +1,8 @@
 import { parseDistinguishedName, DistinguishedNameError } from '../x509/distinguished-name.ts'
 import { buildSubject, encodeName, NameError, type Subject } from '../x509/name.ts'
-import { type AttributeName, type AttributeReader, attributePrefix } from './attributes.ts'
+import { type AttributeName, type AttributeReader, attributePrefix, subjectParts } from './attributes.ts'
 import { CsvError, parseCsvList } from './csv-list.ts'
 import { type ExpandedAttribute, expandItems, expandText, type Variables } from './variables.ts'
-
-/** What makes a subject where it is not written as a whole. */
-const parts = [
-  'common-name',
-  'organizations',
-  'organizationalunits',
-  'countries',
-  'provinces',
-  'localities',
-  'streetaddresses',
-  'postalcodes',
-  'serialnumber',
-] as const satisfies readonly AttributeName[]
 
 /**
  * Reads a volume's subject. `literal-subject` stands for all of it; what else is given then is ignored, as the Go driver does, but
@@ -26,7 +13,7 @@ const parts = [
 export function readSubject(reader: AttributeReader, variables: Variables): Subject {
   const literal = reader.text('literal-subject')
   if (literal === undefined) return readParts(reader, variables)
-  const ignored = parts.filter((name) => reader.text(name) !== undefined)
+  const ignored = subjectParts.filter((name) => reader.text(name) !== undefined)
   if (ignored.length > 0) {
     const names = ignored.map((name) => attributePrefix + name).join(', ')
     reader.warning('literal-subject', `is the whole subject, so these are ignored: ${names}`)

@@ -1,5 +1,5 @@
 import type { PodReference } from '../issuer/issuer.ts'
-import type { AttributeName, AttributeReader } from './attributes.ts'
+import { type AttributeName, type AttributeReader, expandedSubjectParts } from './attributes.ts'
 import { didYouMean } from './did-you-mean.ts'
 import { expand } from './expand.ts'
 import {
@@ -16,14 +16,7 @@ import {
 /** The attributes in which variables are replaced. */
 export const expandedAttributes = [
   'literal-subject',
-  'common-name',
-  'organizations',
-  'organizationalunits',
-  'countries',
-  'provinces',
-  'localities',
-  'streetaddresses',
-  'postalcodes',
+  ...expandedSubjectParts,
   'dns-names',
   'uri-sans',
   'email-sans',
