@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { figure, timesFloor } from '../figure.ts'
 import type { Ground } from '../ground.ts'
+import { cpuTime } from '../process-figures.ts'
 import type { KeyAlgorithm } from '../requester.ts'
 import type { Row, RowOptions } from '../row.ts'
 import { percentile } from '../statistics.ts'
@@ -18,6 +19,8 @@ interface Bursts {
   readonly keys: readonly number[]
   /** Milliseconds that probes took meanwhile: how long calls wait for the driver's event loop. */
   readonly probes: readonly number[]
+  /** Milliseconds of the driver's CPU time for each volume of a burst. */
+  readonly cpu: readonly number[]
 }
 
 export const manyVolumesP256: Row = {
@@ -25,9 +28,12 @@ export const manyVolumesP256: Row = {
   summary: `${count} volumes at once with P-256 keys: the last one`,
   isDefault: true,
   async run(ground, options) {
-    const { volumes, requests } = await measure(ground, options, 'ECDSA')
+    const { volumes, requests, cpu } = await measure(ground, options, 'ECDSA')
     const title = `${count} volumes at once, P-256, the last one`
-    return [figure({ title, unit: 'ms', samples: volumes, floor: requests, target: timesFloor(1.6) })]
+    return [
+      figure({ title, unit: 'ms', samples: volumes, floor: requests, target: timesFloor(1.6) }),
+      figure({ title: `${title.replace('the last one', "the driver's CPU time a volume")}`, unit: 'ms', samples: cpu }),
+    ]
   },
 }
 
@@ -60,10 +66,18 @@ async function measure(
 ): Promise<Bursts> {
   await using driver = await ground.startDriver()
   const pods = await ground.pods(count)
-  const [volumes, requests, keys, probes]: [number[], number[], number[], number[]] = [[], [], [], []]
+  const [volumes, requests, keys, probes, cpu]: [number[], number[], number[], number[], number[]] = [
+    [],
+    [],
+    [],
+    [],
+    [],
+  ]
   const measureVolumes = async (): Promise<void> => {
     const burst = await ground.volumes(count, algorithm)
+    const before = await cpuTime(driver.pid)
     const published = await ground.kubelet.call('publishProbing', burst)
+    cpu.push((((await cpuTime(driver.pid)) - before) * 1000) / count)
     await ground.check(burst)
     volumes.push(Math.max(...published.latencies))
     probes.push(...published.probes)
@@ -83,5 +97,11 @@ async function measure(
     }
     say(`${run + 1} of ${warmUps + repeat}`)
   }
-  return { volumes: volumes.slice(warmUps), requests: requests.slice(warmUps), keys: keys.slice(warmUps), probes }
+  return {
+    volumes: volumes.slice(warmUps),
+    requests: requests.slice(warmUps),
+    keys: keys.slice(warmUps),
+    probes,
+    cpu: cpu.slice(warmUps),
+  }
 }

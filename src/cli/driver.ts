@@ -80,7 +80,16 @@ async function runDriver(flags: CheckedFlags): Promise<void> {
   const userAgent = `podpass-driver/${programVersion}`
   // Closed in the reverse order, also where the start fails half-way: whatever stays open would keep the process.
   await using parts = new AsyncDisposableStack()
-  const client = new KubernetesClient(config, { log, clock, userAgent, ...rateLimits(flags) })
+  // A kubelet that waits for the socket is served first, and only then is the API server asked.
+  const serving = Promise.withResolvers<void>()
+  parts.defer(() => serving.resolve())
+  const client = new KubernetesClient(config, {
+    log,
+    clock,
+    userAgent,
+    startAfter: serving.promise,
+    ...rateLimits(flags),
+  })
   parts.defer(() => client.close())
   const events = new EventRecorder({ client, component: 'podpass-driver', instance: nodeId, log, clock })
   parts.defer(() => events.close())
@@ -158,6 +167,7 @@ async function runDriver(flags: CheckedFlags): Promise<void> {
         mounter: new SystemMounter(libc === undefined ? mountCommands() : systemCalls(libc)),
         events: { record: (pod, type, reason, message) => events.record(podReference(pod), { type, reason, message }) },
         obstacle,
+        onServing: serving.resolve,
         tokensInSecrets: () => guard.tokensInSecrets(),
         libc,
         clock,

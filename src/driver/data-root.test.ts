@@ -28,7 +28,13 @@ function locksAnswering(...answers: string[]): Libc {
   const unused = (): never => {
     throw new Error('not used')
   }
-  return { mount: unused, unmount: unused, forbidDumps: unused, lockExclusive: () => answers.shift() }
+  return {
+    mount: unused,
+    unmount: unused,
+    forbidDumps: unused,
+    cloneMount: unused,
+    lockExclusive: () => answers.shift(),
+  }
 }
 
 test('the data root is made, for its owner only', async () => {

@@ -4,7 +4,7 @@ import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Libc } from '../runtime/libc.ts'
 import type { Log } from '../runtime/log.ts'
 import { formerFolder } from './former-metadata.ts'
-import { mountOf, readMountInfo } from '../volume/mount-info.ts'
+import { liesIn, mountOf, readMountInfo } from '../volume/mount-info.ts'
 
 /** How often a lock that another process holds is tried again, in milliseconds; flock(2) can only be waited for by blocking. */
 const lockPause = 100
@@ -89,13 +89,13 @@ async function dataRootObstacle(path: string, lock: FileHandle): Promise<string 
  * @returns what to change, for people, or undefined where all is well
  */
 export async function mountObstacle(dataRoot: string, podsDirectory: string | undefined): Promise<string | undefined> {
-  const mounts = await readMountInfo()
-  const wrong: string[] = []
-  for (const path of [dataRoot, podsDirectory]) {
-    if (path === undefined) continue
-    const real = await realpath(path).catch(() => path)
-    if (mountOf(mounts, real)?.shared !== true) wrong.push(path)
-  }
+  const paths = await Promise.all(
+    [dataRoot, podsDirectory]
+      .filter((path) => path !== undefined)
+      .map(async (path) => ({ path, real: await realpath(path).catch(() => path) })),
+  )
+  const mounts = await readMountInfo((mountPoint) => paths.some(({ real }) => liesIn(real, mountPoint)))
+  const wrong = paths.filter(({ real }) => mountOf(mounts, real)?.shared !== true).map(({ path }) => path)
   if (wrong.length === 0) return undefined
   return (
     `${wrong.join(' and ')} ${wrong.length === 1 ? 'is' : 'are'} not on a mount shared with the host, so pods would not see their ` +

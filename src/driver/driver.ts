@@ -12,6 +12,7 @@ import type { Mounter } from '../volume/mounter.ts'
 import type { SpecDefaults } from '../volume/spec.ts'
 import { createKeyGenerator } from '../x509/key.ts'
 import { KeyPool } from '../x509/key-pool.ts'
+import { rememberingTrusted } from '../x509/trusted-certificates.ts'
 import { serveControl } from './control.ts'
 import { openDataRoot, readBootId, swapIsOn } from './data-root.ts'
 import { identityService } from './identity-service.ts'
@@ -65,6 +66,8 @@ export interface DriverOptions {
   readonly random?: () => number
   /** Whether any swap is on. @default {what /proc/swaps says} */
   readonly swapOn?: () => Promise<boolean>
+  /** Called once the socket serves, which is long before all volumes are taken up. */
+  readonly onServing?: () => void
 }
 
 export const driverDefaults = {
@@ -135,6 +138,7 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
     keys,
     random: options.random ?? Math.random,
     newRequestId: () => randomBytes(16).toString('hex'),
+    readTrusted: rememberingTrusted(),
     swapOn: options.swapOn ?? swapIsOn,
   })
   registerVolumeMetrics(metrics.registry, () => volumes.reports(), clock)
@@ -152,6 +156,7 @@ export async function startDriver(options: DriverOptions, signal: AbortSignal): 
     await volumes.close()
     await drain(server, clock)
   })
+  options.onServing?.()
   // The socket first: calls that need to know the volumes wait for them, and a kubelet or a probe sees that the driver is there.
   const restored = volumes.restore()
   restored.catch(() => {})

@@ -12,6 +12,7 @@ import { checkAnswer } from '../x509/answer.ts'
 import { createCertificateRequest } from '../x509/certificate-request.ts'
 import { decodePrivateKey, type KeyGenerator, keySpecOf } from '../x509/key.ts'
 import { requestExtensions } from '../x509/request-extensions.ts'
+import type { ReadTrusted } from '../x509/trusted-certificates.ts'
 import { type DriverMetrics, timed } from './metrics.ts'
 
 /** What an issuance needs of the node. */
@@ -22,6 +23,7 @@ export interface IssuanceSurroundings {
   readonly issuerFor: (reference: IssuerReference) => Issuer
   /** 128 random bits as 32 hexadecimal digits. */
   readonly newRequestId: () => string
+  readonly readTrusted: ReadTrusted
   /** Refuses answers that only deserve a warning. */
   readonly strictIssuer: boolean
 }
@@ -153,7 +155,7 @@ function check(
 ): Obtained {
   const { names, commonName, usages, isCA, duration } = spec
   const asked = { key, names, commonName, usages, isCA, duration }
-  const { leaf, problems, warnings } = checkAnswer(answer, asked, around.clock.now())
+  const { leaf, problems, warnings } = checkAnswer(answer, asked, around.clock.now(), around.readTrusted)
   const refused = around.strictIssuer ? [...problems, ...warnings] : problems
   if (leaf === undefined || refused.length > 0) throw new AnswerRefusedError(handle.name, refused)
   const { notBefore, notAfter, serial } = leaf

@@ -23,6 +23,8 @@ export interface ClientOptions {
   readonly pingInterval?: number
   /** A connection that gives no sign of life for this long is given up. @default {15_000} */
   readonly pingTimeout?: number
+  /** Nothing is sent before this settles: a program that serves others first has the processor to itself until it does. */
+  readonly startAfter?: Promise<unknown>
   /** How often CA, certificate and token files are looked at. @default {60_000} */
   readonly reloadInterval?: number
 }

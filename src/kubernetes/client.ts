@@ -66,6 +66,7 @@ export class KubernetesClient {
       pingInterval: options.pingInterval ?? 30_000,
       pingTimeout: options.pingTimeout ?? 15_000,
       reloadInterval: options.reloadInterval ?? 60_000,
+      startAfter: options.startAfter,
     })
   }
 

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import { Semaphore } from '../runtime/semaphore.ts'
+import { abortable } from './abortable.ts'
 import { apiErrorFrom } from './answer.ts'
 import { bodyChunks, parseBody, readBody } from './body.ts'
 import type { Endpoint } from './connect.ts'
@@ -37,6 +38,7 @@ export interface TransportOptions {
   readonly pingInterval: number
   readonly pingTimeout: number
   readonly reloadInterval: number
+  readonly startAfter: Promise<unknown> | undefined
 }
 
 export interface CallLimits {
@@ -75,6 +77,8 @@ export class Transport {
   readonly #own: Route
   #bearer: Route | undefined
   readonly #closing = new AbortController()
+  /** Undefined once nothing has to be waited for. */
+  #startAfter: Promise<unknown> | undefined
 
   constructor(config: ConnectionConfig, options: TransportOptions) {
     const url = URL.parse(config.server)
@@ -89,6 +93,8 @@ export class Transport {
     this.#inFlight = new Semaphore(options.maxInFlight)
     this.#turn = rateLimit(options.qps, options.burst, options.clock)
     this.#own = this.#route(config)
+    const start = (): void => (this.#startAfter = undefined)
+    this.#startAfter = options.startAfter?.then(start, start)
   }
 
   /** How many calls are in flight, and how many wait for their turn. */
@@ -205,6 +211,7 @@ export class Transport {
     isWatch: boolean,
   ): Promise<Reply> {
     const { session, credentials, impersonation } = token === undefined ? this.#own : this.#bearerRoute()
+    if (this.#startAfter !== undefined) await abortable(this.#startAfter, signal)
     const bearer = token ?? (await credentials.token())
     if (bearer !== undefined && !bearerToken.test(bearer)) {
       throw new CredentialError('expected a bearer token of visible ASCII characters, got one with others')

@@ -3,7 +3,7 @@ import { constants, mkdirSync, rmdirSync, type Stats, statfsSync, statSync } fro
 import { access, mkdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { type Libc, mountFlags, unmountFlags } from '../runtime/libc.ts'
+import { type Libc, mountAttributes, mountFlags, unmountFlags } from '../runtime/libc.ts'
 import { mountAt, type MountEntry, readMountInfo } from './mount-info.ts'
 import { MountError, type Mounter, type PrivateMountOptions, type Shown } from './mounter.ts'
 import { hasLabels, type TmpfsOffer, tmpfsAttempts } from './tmpfs-options.ts'
@@ -18,12 +18,18 @@ export interface MountCalls {
   /** Makes the mount at `target`, and only it, writable again. */
   makeWritable(target: string): Promise<string | undefined>
   unmount(target: string, lazy: boolean): Promise<string | undefined>
+  /** Shows `source` at `target`, read-only or writable, in one step. Absent where it cannot be done in one. */
+  readonly show?: (source: string, target: string, access: Access) => Promise<string | undefined>
 }
+
+/** What a bind mount allows. */
+export type Access = 'read-only' | 'writable'
 
 /** mount(2) and umount2(2). They do no I/O on tmpfs and binds, so calling them takes microseconds and does not block. */
 export function systemCalls(libc: Libc): MountCalls {
   const { readOnly, noSuid, noDev, noExec, remount, bind } = mountFlags
   const safe = noSuid | noDev | noExec
+  const safeAttributes = mountAttributes.noSuid | mountAttributes.noDev | mountAttributes.noExec
   return {
     description: 'mount(2)',
     mountTmpfs: async (target, data) => libc.mount('podpass', target, 'tmpfs', safe, data),
@@ -31,6 +37,10 @@ export function systemCalls(libc: Libc): MountCalls {
     makeReadOnly: async (target) => libc.mount('none', target, null, bind | remount | readOnly | safe, null),
     makeWritable: async (target) => libc.mount('none', target, null, bind | remount | safe, null),
     unmount: async (target, lazy) => libc.unmount(target, lazy ? unmountFlags.detach : 0),
+    show: async (source, target, access) =>
+      access === 'read-only'
+        ? libc.cloneMount(source, target, safeAttributes | mountAttributes.readOnly, 0)
+        : libc.cloneMount(source, target, safeAttributes, mountAttributes.readOnly),
   }
 }
 
@@ -79,7 +89,7 @@ function windowIn(directory: string): string {
 /** The mount seen at a path. The kernel lists mounts by where they really are, so symbolic links above it are resolved. */
 async function seenAt(path: string): Promise<MountEntry | undefined> {
   const real = await realpath(path).catch(() => path)
-  return mountAt(await readMountInfo(), real)
+  return mountAt(await readMountInfo((mountPoint) => mountPoint === real), real)
 }
 
 /**
@@ -132,7 +142,7 @@ export class SystemMounter implements Mounter {
       if (shown === 'exactly') return
       if (shown === 'something else') await this.unmount(target)
     }
-    await this.#bindBy(windowIn(dirname(source)), source, target, 'makeReadOnly')
+    await this.#bindBy(windowIn(dirname(source)), source, target, 'read-only')
   }
 
   async regain(source: string, target: string): Promise<boolean> {
@@ -141,7 +151,7 @@ export class SystemMounter implements Mounter {
     const shown = await seenAt(target)
     // Of a folder that was removed, in which nothing can be written any more, the kernel says `//deleted`.
     if (shown?.type !== 'tmpfs' || basename(shown.root) !== basename(source)) return false
-    await this.#bindBy(windowIn(dirname(source)), target, source, 'makeWritable')
+    await this.#bindBy(windowIn(dirname(source)), target, source, 'writable')
     return true
   }
 
@@ -170,19 +180,22 @@ export class SystemMounter implements Mounter {
   /**
    * Binds one path to another, read-only or writable.
    *
-   * That is what this namespace's mount becomes, not its copies in others: the host would keep one of the other kind. The copies of a
-   * mount that is of the right kind already are of that kind too. So it is made so in a window first, and bound from there.
+   * What a mount is changed to in this namespace its copies in others are not: the host would keep one of the other kind. The copies of
+   * a mount that is of the right kind already are of that kind too. So it is made so before it is seen anywhere: where the kernel can
+   * (Linux 5.12) as a clone that is attached nowhere, else in a window, from which it is bound.
    */
-  async #bindBy(window: string, from: string, to: string, change: 'makeReadOnly' | 'makeWritable'): Promise<void> {
+  async #bindBy(window: string, from: string, to: string, access: Access): Promise<void> {
     await this.#close(window)
+    // Whatever refuses the short way, an older kernel or a filter of system calls, the long one is tried, and its errors are told.
+    const { show } = this.#calls
+    if (show !== undefined && (await show(from, to, access)) === undefined) return
+    const change = access === 'read-only' ? 'makeReadOnly' : 'makeWritable'
     mkdirSync(window, { mode: 0o700 })
     try {
       const notBound = await this.#calls.bind(from, window)
       if (notBound !== undefined) throw new MountError(`bind ${from} to`, window, notBound)
       const notChanged = await this.#calls[change](window)
-      if (notChanged !== undefined) {
-        throw new MountError(change === 'makeReadOnly' ? 'make read-only' : 'make writable', window, notChanged)
-      }
+      if (notChanged !== undefined) throw new MountError(`make ${access}`, window, notChanged)
       const notShown = await this.#calls.bind(window, to)
       if (notShown !== undefined) throw new MountError(`bind ${from} to`, to, notShown)
     } finally {

@@ -1,16 +1,11 @@
 import type { KeyObject } from 'node:crypto'
-import {
-  type Certificate,
-  CertificateError,
-  readCertificate,
-  readCertificateBlocks,
-  readCertificates,
-} from './certificate.ts'
+import { type Certificate, CertificateError, readCertificates } from './certificate.ts'
 import { describeCertificate, formatTime, issuingProblem, validityProblem, verifyChain } from './chain.ts'
 import { formatNames, missingNames, type SubjectNames } from './general-names.ts'
 import { keyMatches } from './key.ts'
 import { canonicalUsage, type KeyUsage } from './key-usage.ts'
 import { printable } from './printable.ts'
+import { readTrustedCertificates, type ReadTrusted } from './trusted-certificates.ts'
 
 /** What an issuer gave for a request, as PEM. */
 export interface Answer {
@@ -55,14 +50,20 @@ const clockSkew = 5 * 60_000
  * Never throws for what an issuer may send.
  *
  * @param now - epoch milliseconds
+ * @param readTrusted - reads the CA given; {@link rememberingTrusted} spares whoever checks many answers of one issuer to read it again
  */
-export function checkAnswer(answer: Answer, asked: AskedCertificate, now: number): CheckedAnswer {
+export function checkAnswer(
+  answer: Answer,
+  asked: AskedCertificate,
+  now: number,
+  readTrusted: ReadTrusted = readTrustedCertificates,
+): CheckedAnswer {
   const { chain, problem } = readChain(answer.chain)
   const [leaf] = chain
   if (leaf === undefined) {
     return { leaf, chain, problems: [problem ?? 'the answer holds no certificate'], warnings: [] }
   }
-  const trust = checkTrust(leaf, chain, answer.ca, now)
+  const trust = checkTrust(leaf, chain, answer.ca, now, readTrusted)
   return {
     leaf,
     chain,
@@ -77,9 +78,8 @@ export function checkAnswer(answer: Answer, asked: AskedCertificate, now: number
   }
 }
 
-/** cert-manager has much the same bounds (internal/pem): a bundle of all public roots fits into the second one. */
+/** cert-manager has much the same bound (internal/pem). */
 const longestChain = 100_000
-const longestBundle = 400_000
 
 function readChain(pem: string): { chain: readonly Certificate[]; problem?: string } {
   if (pem.length > longestChain) return { chain: [], problem: `the answer is over ${longestChain} bytes` }
@@ -135,6 +135,7 @@ function checkTrust(
   chain: readonly Certificate[],
   ca: string | undefined,
   now: number,
+  readTrusted: ReadTrusted,
 ): TrustFindings {
   if (ca === undefined || ca.trim() === '') {
     return { path: [], problems: [], warnings: ['the issuer gave no CA certificate, so the CA file is empty'] }
@@ -152,29 +153,6 @@ function checkTrust(
 /** Whether a verified path leads over the whole chain in its order, so that its links need no second look. */
 function followsChain(path: readonly Certificate[], chain: readonly Certificate[]): boolean {
   return chain.every(({ fingerprint }, index) => path[index]?.fingerprint === fingerprint)
-}
-
-/** A bundle may hold certificates that only others can read; it is no use if none can be read. */
-function readTrusted(ca: string): { roots: readonly Certificate[]; unread: number; problem?: string } {
-  const roots: Certificate[] = []
-  let unread = 0
-  if (ca.length > longestBundle) return { roots, unread, problem: `the CA given is over ${longestBundle} bytes` }
-  try {
-    for (const der of readCertificateBlocks(ca)) {
-      try {
-        roots.push(readCertificate(der))
-      } catch (error) {
-        if (!(error instanceof CertificateError)) throw error
-        unread++
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof CertificateError)) throw error
-    return { roots, unread, problem: `the CA given cannot be read: ${error.message}` }
-  }
-  return roots.length > 0
-    ? { roots, unread }
-    : { roots, unread, problem: 'the CA given holds no certificate that can be read' }
 }
 
 function differences(leaf: Certificate, asked: AskedCertificate): string[] {

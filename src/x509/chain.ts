@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import { equalBytes } from './bytes.ts'
 import type { Certificate, Validity } from './certificate.ts'
 import { decodePublicKey } from './key.ts'
@@ -91,9 +91,18 @@ function isSelfIssued({ rawSubject, rawIssuer }: Certificate): boolean {
   return equalBytes(rawSubject, rawIssuer)
 }
 
+/** An issuer's key, which is read once for however many of its certificates are looked at. */
+const issuerKeys = new WeakMap<Certificate, KeyObject>()
+
+function keyOf(issuer: Certificate): KeyObject {
+  const key = issuerKeys.get(issuer) ?? decodePublicKey(issuer.publicKey)
+  issuerKeys.set(issuer, key)
+  return key
+}
+
 function isSignedBy(child: Certificate, issuer: Certificate): boolean {
   try {
-    return new X509Certificate(child.der).verify(decodePublicKey(issuer.publicKey))
+    return new X509Certificate(child.der).verify(keyOf(issuer))
   } catch {
     // A key of a kind that OpenSSL does not know has signed nothing that it could check.
     return false
