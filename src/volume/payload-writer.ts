@@ -16,10 +16,10 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { basename, dirname } from 'node:path'
 import type { Payload } from './payload.ts'
 
 // Every call below is synchronous. The files are in a volume's own tmpfs, so a call is a few microseconds in the kernel and waits for no
@@ -47,7 +47,7 @@ export async function writePayload(root: string, payload: Payload, group: number
   chmodSync(root, writable(directoryMode))
   const generation = nextGeneration(leadsTo(`${root}/${current}`))
   const folder = `${root}/${generation}`
-  rmSync(folder, { recursive: true, force: true })
+  if (lstatSync(folder, { throwIfNoEntry: false }) !== undefined) rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder)
   for (const [path, content] of payload.files) {
     makeParents(folder, path, group)
@@ -85,9 +85,14 @@ function leadsTo(path: string): string | undefined {
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true ? readlinkSync(path) : undefined
 }
 
+/** Removes a file or link. Looks first: it is hardly ever there, and an error, as well as rm of node:fs, costs more than the look. */
+export function removeIfThere(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) unlinkSync(path)
+}
+
 /** Makes a link at once in the place of whatever link or file is there. @param fresh - where it is made first */
 function replaceLink(path: string, to: string, fresh: string): void {
-  rmSync(fresh, { force: true })
+  removeIfThere(fresh)
   symlinkSync(to, fresh)
   renameSync(fresh, path)
 }
@@ -167,13 +172,14 @@ function wipeNow(path: string): void {
       closeSync(file)
     }
   }
-  rmSync(path, { force: true })
+  unlinkSync(path)
 }
 
 /** Replaces a file's content at once: written beside it, then renamed over it. The parent folder must exist. */
 export async function replaceFile(path: string, content: string): Promise<void> {
-  const fresh = `${dirname(path)}/.${basename(path)}.new`
-  rmSync(fresh, { force: true })
+  const name = path.lastIndexOf('/') + 1
+  const fresh = `${path.slice(0, name)}.${path.slice(name)}.new`
+  removeIfThere(fresh)
   const file = openSync(fresh, 'wx', 0o600)
   try {
     writeFileSync(file, content)

@@ -1,12 +1,11 @@
 import type { KeyObject } from 'node:crypto'
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs'
 import * as v from 'valibot'
 import type { IssuanceRequest, RequestHandle } from '../issuer/issuer.ts'
 import { decodePrivateKey, encodePrivateKey } from '../x509/key.ts'
 import { keyUsages } from '../x509/key-usage.ts'
 import type { Passwords } from './passwords.ts'
-import { replaceFile, wipe } from './payload-writer.ts'
+import { removeIfThere, replaceFile, wipe } from './payload-writer.ts'
 
 const texts = v.record(v.string(), v.string())
 
@@ -91,12 +90,12 @@ export class VolumeStore {
 
   constructor(directory: string) {
     this.directory = directory
-    this.data = join(directory, 'data')
-    this.#state = join(directory, 'state.json')
-    this.#pending = join(directory, 'pending')
-    this.#request = join(this.#pending, 'request.json')
-    this.#key = join(this.#pending, 'key.pem')
-    this.#passwords = join(this.#pending, 'passwords.json')
+    this.data = `${directory}/data`
+    this.#state = `${directory}/state.json`
+    this.#pending = `${directory}/pending`
+    this.#request = `${this.#pending}/request.json`
+    this.#key = `${this.#pending}/key.pem`
+    this.#passwords = `${this.#pending}/passwords.json`
   }
 
   /** Makes the folders of a fresh volume. */
@@ -135,7 +134,7 @@ export class VolumeStore {
 
   /** The key before its request, which would be worth nothing without; an earlier request goes first, as it has another key. */
   async writePending(pending: Pending): Promise<void> {
-    rmSync(this.#request, { force: true })
+    removeIfThere(this.#request)
     await replaceFile(this.#key, encodePrivateKey(pending.key, 'PKCS8'))
     await this.writeHandle(pending.request, pending.handle)
   }
@@ -145,7 +144,7 @@ export class VolumeStore {
   }
 
   async clearPending(): Promise<void> {
-    rmSync(this.#request, { force: true })
+    removeIfThere(this.#request)
     await wipe(this.#key)
   }
 
@@ -174,7 +173,7 @@ export class VolumeStore {
   /** Overwrites and removes everything. */
   async wipe(): Promise<void> {
     if (statSync(this.directory, { throwIfNoEntry: false }) === undefined) return
-    for (const entry of readdirSync(this.directory)) await wipe(join(this.directory, entry))
+    for (const entry of readdirSync(this.directory)) await wipe(`${this.directory}/${entry}`)
   }
 
   /** Removes the folder itself, once nothing is mounted there. A folder that is gone already is fine. */
