@@ -1,25 +1,35 @@
-// A bare client that approves: the same reads and writes as the approver's, and nothing decided.
-import { KubernetesClient } from '../src/kubernetes/client.ts'
+// A bare client that approves and signs: the same reads and writes as the approver's and the signer's, and nothing decided. The
+// certificate is made beforehand.
 import type { CertificateSigningRequest } from '../src/kubernetes/certificates.ts'
+import { KubernetesClient } from '../src/kubernetes/client.ts'
 import { loadKubeconfig } from '../src/kubernetes/kubeconfig.ts'
 import { Reflector } from '../src/kubernetes/reflector.ts'
 import { certificateSigningRequests, pods } from '../src/kubernetes/resource.ts'
+import { createAuthority } from '../src/x509/authority.ts'
+import { generateKeySync } from '../src/x509/key.ts'
+import { buildSubject } from '../src/x509/name.ts'
 import { serve } from './worker.ts'
 
 const condition = { type: 'Approved', status: 'True', reason: 'Floor', message: 'approved by the floor' } as const
+const key = generateKeySync({ algorithm: 'ECDSA', size: 256 })
+const options = { subject: buildSubject({ commonName: 'floor' }), key, lifetime: 86_400_000, now: Date.now() }
+const certificate = Buffer.from(createAuthority(options).certificate.pem).toString('base64')
 
-async function approve(client: KubernetesClient, request: CertificateSigningRequest): Promise<void> {
+async function serveRequest(client: KubernetesClient, request: CertificateSigningRequest): Promise<void> {
   const [, namespace = ''] = /^system:serviceaccount:([^:]+):/.exec(request.spec.username ?? '') ?? []
   const [name = ''] = request.spec.extra?.['authentication.kubernetes.io/pod-name'] ?? []
   await client.get(pods, { namespace, name })
-  const approved = { ...request, status: { ...request.status, conditions: [condition] } }
-  await client.update(certificateSigningRequests, approved, { subresource: 'approval' })
+  const decided = { ...request, status: { ...request.status, conditions: [condition] } }
+  const approved = await client.update(certificateSigningRequests, decided, { subresource: 'approval' })
+  const signed = { ...approved, status: { ...approved.status, certificate } }
+  await client.update(certificateSigningRequests, signed, { subresource: 'status' })
 }
 
 const methods = {
-  /** Approves every request of a signer from now on. Resolves once it watches. */
+  /** Approves and signs every request of a signer from now on. Resolves once it watches. */
   async start(kubeconfig: string, signerName: string): Promise<void> {
-    const client = new KubernetesClient(await loadKubeconfig({ path: kubeconfig }))
+    // It has no queue of its own: what is too much at once waits in the client.
+    const client = new KubernetesClient(await loadKubeconfig({ path: kubeconfig }), { timeout: 600_000 })
     const reflector = new Reflector<CertificateSigningRequest, undefined>({
       client,
       resource: certificateSigningRequests,
@@ -28,7 +38,7 @@ const methods = {
       handler: {
         added: (request) => {
           if ((request.status?.conditions ?? []).length > 0) return
-          approve(client, request).catch((error: unknown) => console.error('floor:', error))
+          serveRequest(client, request).catch((error: unknown) => console.error('floor:', error))
         },
       },
     })

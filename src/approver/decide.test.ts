@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { OwnerReference } from '../kubernetes/object.ts'
 import { createCertificateRequest } from '../x509/certificate-request.ts'
 import { noNames } from '../x509/general-names.ts'
 import { generateKeySync } from '../x509/key.ts'
@@ -150,6 +151,18 @@ describe('a driver', () => {
     const extra = { ...byDriver.extra, 'authentication.kubernetes.io/node-name': ['worker-2'] }
     const moved = { ...driverPod, spec: { ...driverPod.spec, nodeName: 'worker-2' } }
     expect(ask(request({ extra }), [await policyOf(services)], worldWith(moved)).is).toBe('wait')
+  })
+
+  test.each<[string, object]>([
+    ['is a pod of nobody', {}],
+    ['is a pod of something else', { apiVersion: 'apps/v1', kind: 'ReplicaSet', controller: true }],
+    ['is a pod that a DaemonSet does not control', { apiVersion: 'apps/v1', kind: 'DaemonSet' }],
+    ['is a pod of another kind of that name', { apiVersion: 'example.com/v1', kind: 'DaemonSet', controller: true }],
+  ])('that %s gets nothing, and is not denied', async (_what, owner) => {
+    const ownerReferences = [{ name: 'driver', uid: 'ds-driver', ...owner } as OwnerReference]
+    const other = { ...driverPod, metadata: { ...driverPod.metadata, ownerReferences } }
+    const decision = ask(request(), [await policyOf(services)], worldWith(other))
+    expect(decision).toMatchObject({ is: 'wait', message: expect.stringContaining('no pod of a DaemonSet') as string })
   })
 
   test('whose own pod is gone gets nothing', async () => {

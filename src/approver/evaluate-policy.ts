@@ -3,12 +3,13 @@ import { type GrantedNames, issueNames } from './issue-names.ts'
 import { limitOutcomes } from './limit-rules.ts'
 import type { LiveObjects } from './live-objects.ts'
 import { type NameGround, nameOutcomes } from './name-rules.ts'
+import { accountNames } from './names/account-names.ts'
 import { type DerivedNames, namesOfPod } from './names-of-pod.ts'
 import { failed, passed, type RuleOutcome } from './outcome.ts'
 import type { CertificatePolicySpec } from './policy/certificate-policy.ts'
 import type { Policy } from './policy/policy.ts'
 import type { AskedCertificate } from './request/asked-certificate.ts'
-import { canonicalIp, formatName, type NameKind } from './request/asked-names.ts'
+import { canonicalIp } from './request/asked-names.ts'
 import { namespaceOfRequest, type RequestObject } from './request/request-object.ts'
 import { ruleInput } from './rule-input.ts'
 import type { Subject } from './subject.ts'
@@ -103,17 +104,12 @@ function derivedNames(
   }
 }
 
-/** Kinds of name that Kubernetes takes for users and groups. */
-const accountKinds: readonly NameKind[] = ['commonNames', 'organizations']
-
 /**
  * Names under `system:` are Kubernetes' own accounts wherever a certificate is believed by an API server, whoever its signer is.
  * A node may have its own, which is what the kubelet's certificates are made of.
  */
 function reservedOutcomes({ binding }: CertificatePolicySpec, { asked, subject }: Ground): RuleOutcome[] {
-  const reserved = accountKinds.flatMap((kind) =>
-    asked.names[kind].filter((name) => name.startsWith('system:')).map((name) => formatName(kind, name)),
-  )
+  const reserved = accountNames(asked.names)
   if (reserved.length === 0) return []
   const own = new Set([`CN:system:node:${subject.node ?? ''}`, 'O:system:nodes'])
   const value = reserved.join(', ')

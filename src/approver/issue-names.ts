@@ -1,6 +1,7 @@
 import { parseGoDuration } from '../runtime/go-duration.ts'
 import type { KeyUsage } from '../x509/key-usage.ts'
 import type { PodCertificateRequest } from '../kubernetes/certificates.ts'
+import { accountNames } from './names/account-names.ts'
 import type { Facts } from './names/fact.ts'
 import { expandNameTemplate } from './names/name-template.ts'
 import { failed, passed, type RuleOutcome } from './outcome.ts'
@@ -56,10 +57,14 @@ export function issueNames(
     }),
     names: { dns: names.dnsNames, ip: [], uri: names.uris, email: [] },
   }).map(({ value, why }) => failed('issue.names', 'extrinsic', value, why))
+  // Facts made them so, and may change: it is no fault of the request.
+  const accounts = accountNames(names).map((name) =>
+    failed('names.reserved', 'extrinsic', name, 'names under "system:" are accounts of Kubernetes'),
+  )
   const longest = Math.min(asked.duration ?? defaultLongest, ...limitOf(policy))
   return {
     granted: { names, usages: said.usages, longest },
-    outcomes: [...outcomes, ...faults, ...annotationOutcomes(spec, said.userAnnotations)],
+    outcomes: [...outcomes, ...faults, ...accounts, ...annotationOutcomes(spec, said.userAnnotations)],
   }
 }
 

@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net'
 import type { Pod } from '../kubernetes/object.ts'
 import type { Service } from './live-objects.ts'
 import { canonicalIp } from './request/asked-names.ts'
-import { isDnsName } from './request/dns-name.ts'
+import { isDnsName } from '../x509/dns-name.ts'
 
 /** The names that a pod has by being what it is, in the form in which names are compared. */
 export interface DerivedNames {

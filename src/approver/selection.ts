@@ -27,6 +27,11 @@ export function covers(spec: CertificatePolicySpec, request: RequestObject): boo
   return kindsOf(spec).includes(request.kind) && takesSigner(spec, request)
 }
 
+/** Whether a policy is for requests of pods to a signer. */
+export function takesPodsOf(spec: CertificatePolicySpec, signerName: string): boolean {
+  return kindsOf(spec).includes('PodCertificateRequest') && takesSignerName(spec, signerName)
+}
+
 /** Whether a policy is for a request: by its kind, its signer, its namespace and service account, and who made it. */
 export function selects(policy: Policy, request: RequestObject, subject: Subject, live: LiveObjects): Selection {
   const { requests } = policy.spec
@@ -52,14 +57,16 @@ function no(why: string): Selection {
   return { is: 'no', why }
 }
 
-function takesSigner({ requests }: CertificatePolicySpec, request: RequestObject): boolean {
+function takesSignerName({ requests }: CertificatePolicySpec, signerName: string): boolean {
+  const [domain] = signerName.split('/')
+  return (requests.signerNames ?? []).some((name) => name === signerName || name === `${domain}/*`)
+}
+
+function takesSigner(spec: CertificatePolicySpec, request: RequestObject): boolean {
   const signer = askedSigner(request)
-  if ('signerName' in signer) {
-    const [domain] = signer.signerName.split('/')
-    return (requests.signerNames ?? []).some((name) => name === signer.signerName || name === `${domain}/*`)
-  }
+  if ('signerName' in signer) return takesSignerName(spec, signer.signerName)
   const { name, kind, group } = signer.issuer
-  return (requests.issuers ?? []).some(
+  return (spec.requests.issuers ?? []).some(
     (issuer) =>
       matchesText(issuer.name, name) &&
       matchesText(issuer.kind ?? 'Issuer', kind) &&

@@ -1,5 +1,6 @@
 import type { Pod } from '../kubernetes/object.ts'
 import type { LiveObjects } from './live-objects.ts'
+import { driverOutcomes } from './driver-outcomes.ts'
 import { failed, passed, type RuleOutcome } from './outcome.ts'
 import { podOutcomes } from './pod-outcomes.ts'
 import type { AskedCertificate } from './request/asked-certificate.ts'
@@ -127,7 +128,7 @@ function driverSubject(
     return { ...by, ...nobody, outcomes: [failed('requester.driver', 'intrinsic', username, why)] }
   }
   const claimed = { ...agent, namespace: serviceAccount.namespace, serviceAccount: serviceAccount.name, node }
-  const own = podOutcomes(live.pod(serviceAccount.namespace, agent.name), claimed, 'driver')
+  const own = driverOutcomes(live.pod(serviceAccount.namespace, agent.name), claimed)
   const claim = claimedVolume(request.object.metadata, live.podsOnNode(node), driverNames)
   if (claim === undefined) {
     const why = `no pod on node ${node} has the volume that the request names`

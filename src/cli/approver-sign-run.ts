@@ -2,18 +2,17 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { Registry } from 'prom-client'
-import { KeyLedger } from '../approver/key-ledger.ts'
 import { PolicySet } from '../approver/live/policy-set.ts'
 import { ServedReflector } from '../approver/live/served-reflector.ts'
 import type { RequestObject } from '../approver/request/request-object.ts'
-import { decideOnLiveObjects } from '../approver/sign/live-decision.ts'
+import { LivePodDecider } from '../approver/sign/live-pod-decider.ts'
 import { RunningSigner, type SignerDescription } from '../approver/sign/running-signer.ts'
 import { createSignMetrics } from '../approver/sign/sign-metrics.ts'
-import type { PodDecider } from '../approver/sign/signer.ts'
 import { KubernetesClient } from '../kubernetes/client.ts'
 import { EventRecorder } from '../kubernetes/events.ts'
 import { runAsLeader } from '../kubernetes/lease.ts'
 import type { KubernetesObject } from '../kubernetes/object.ts'
+import { outageProblems, type Watched } from '../kubernetes/outage-problems.ts'
 import { certificateSigningRequests, podCertificateRequests, type Resource } from '../kubernetes/resource.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { stopSignal } from '../runtime/stop-signal.ts'
@@ -39,34 +38,47 @@ export async function runSigners(descriptions: readonly SignerDescription[], fla
   const registry = new Registry()
   registerProcessMetrics(registry, programVersion)
   let signers: readonly RunningSigner[] = []
+  let pods: LivePodDecider | undefined
+  let watches: readonly Watched[] = []
   const metrics = createSignMetrics(registry, () => {
     for (const signer of signers) signer.measure()
   })
   // A replica that waits is ready: it has nothing to do.
-  const problems = (): readonly string[] => signers.flatMap((signer) => signer.problems())
+  const problems = (): readonly string[] => [
+    ...signers.flatMap((signer) => signer.problems()),
+    ...(pods?.problems() ?? []),
+    ...outageProblems(watches, clock.now()),
+  ]
   const server = await serveMetrics(flags.metricsBindAddress, registry, log, problems)
   parts.defer(() => server?.close())
   const lead = async (leading: AbortSignal): Promise<void> => {
     log.info({ signers: descriptions.map(({ profile }) => profile.signerName) }, 'leading')
     await using work = new AsyncDisposableStack()
-    const policies = new PolicySet({
+    const onChange = (): void => {
+      for (const signer of signers) signer.wake()
+    }
+    const { trustPropagation: propagation, trustPcrCreators: trustCreators = false, policyDir: directory } = flags
+    const policies = new PolicySet({ client, directory, limits: limitsOf(flags), onChange, clock, log })
+    work.defer(() => policies.close())
+    const decider = new LivePodDecider({
       client,
-      directory: flags.policyDir,
-      limits: limitsOf(flags),
-      onChange: () => {
-        for (const signer of signers) signer.wake()
-      },
+      policies,
+      settings: settingsOf(flags),
+      signerNames: descriptions.map(({ profile }) => profile.signerName),
+      trustCreators,
+      onChange,
       clock,
       log,
     })
-    work.defer(() => policies.close())
-    const pods = podDecider(client, policies, flags)
-    const { trustPropagation: propagation, trustPcrCreators: trustCreators = false } = flags
+    pods = decider
+    work.defer(() => decider.close())
+    const followed: Watched[] = []
+    watches = followed
     signers = descriptions.map((description) => {
-      const options = { description, client, pods, trustCreators, propagation, metrics, events, clock, log }
+      const options = { description, client, pods: decider, trustCreators, propagation, metrics, events, clock, log }
       const signer = new RunningSigner({ ...options, random: Math.random })
       work.defer(() => signer.close())
-      follow(client, signer, description.profile.signerName, log, work)
+      followed.push(...follow(client, signer, description.profile.signerName, log, work))
       return signer
     })
     if (!leading.aborted) await once(leading, 'abort')
@@ -77,44 +89,18 @@ export async function runSigners(descriptions: readonly SignerDescription[], fla
   })
 }
 
-function podDecider(client: KubernetesClient, policies: PolicySet, flags: SignFlags): PodDecider {
-  const keys = new KeyLedger()
-  const settings = settingsOf(flags)
-  return {
-    async decide(request, signal) {
-      await policies.known
-      await policies.settled()
-      const snapshot = policies.current
-      if (snapshot === undefined) throw new PoliciesChangedError()
-      const ground = () => ({ ...snapshot, keys, settings, now: systemClock.now() })
-      const decision = await decideOnLiveObjects(client, request, ground, signal)
-      if (!(await policies.confirm(snapshot, signal))) throw new PoliciesChangedError()
-      return decision
-    },
-    claim: ({ asked, owner }, until) =>
-      asked !== undefined && keys.claim(asked.keyHash, owner, until, systemClock.now()),
-  }
-}
-
-/** A policy was changed while a request was decided. It is decided again. */
-class PoliciesChangedError extends Error {
-  override readonly name = 'PoliciesChangedError'
-  readonly code = 'POLICIES_CHANGED'
-
-  constructor() {
-    super('policies were changed in the meantime')
-  }
-}
-
-/** Shows a signer its requests. */
+/** Shows a signer its requests. @returns what is watched for that */
 function follow(
   client: KubernetesClient,
   signer: RunningSigner,
   signerName: string,
   log: Log,
   work: AsyncDisposableStack,
-): void {
-  const watch = <T extends KubernetesObject>(resource: Resource<T>, toRequest: (object: T) => RequestObject): void => {
+): readonly Watched[] {
+  const watch = <T extends KubernetesObject>(
+    resource: Resource<T>,
+    toRequest: (object: T) => RequestObject,
+  ): Watched => {
     const offer = (object: T): void => signer.offer(toRequest(object))
     const reflector = new ServedReflector<T, string>({
       client,
@@ -125,7 +111,10 @@ function follow(
       log,
     })
     work.defer(() => reflector.close())
+    return { what: `${resource.kind}s for ${signerName}`, outage: () => reflector.outage }
   }
-  watch(certificateSigningRequests, (object) => ({ kind: 'CertificateSigningRequest', object }))
-  watch(podCertificateRequests, (object) => ({ kind: 'PodCertificateRequest', object }))
+  return [
+    watch(certificateSigningRequests, (object) => ({ kind: 'CertificateSigningRequest', object })),
+    watch(podCertificateRequests, (object) => ({ kind: 'PodCertificateRequest', object })),
+  ]
 }

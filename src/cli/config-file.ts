@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander'
 import { readFile } from 'node:fs/promises'
 import { type Document, parseDocument } from 'yaml'
-import { didYouMean } from '../volume/did-you-mean.ts'
+import { didYouMean } from '../runtime/did-you-mean.ts'
 import { UsageError } from './usage-error.ts'
 
 /** A configuration file that cannot be used. */

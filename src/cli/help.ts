@@ -1,5 +1,5 @@
 import type { Command, HelpConfiguration, Option } from 'commander'
-import { didYouMean } from '../volume/did-you-mean.ts'
+import { didYouMean } from '../runtime/did-you-mean.ts'
 
 /** What every command's help ends with. */
 export const exitCodes = `

@@ -13,7 +13,7 @@ import {
   NodeUnpublishVolumeResponseSchema,
 } from '../gen/csi/v1/csi_pb.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { UnaryMethods } from '../runtime/grpc-service.ts'
+import type { ServiceMethods } from '../runtime/grpc-service.ts'
 import type { Log } from '../runtime/log.ts'
 import { passwordsOf } from '../volume/passwords.ts'
 import { isSelinuxContext, selinuxContextIn } from '../volume/tmpfs-options.ts'
@@ -41,7 +41,7 @@ export interface NodeServiceOptions {
 const deadlineMargin = 5000
 
 /** The CSI node service. It parses calls and answers them; what they do is in {@link Volumes}. */
-export function nodeService(options: NodeServiceOptions): UnaryMethods<typeof Node> {
+export function nodeService(options: NodeServiceOptions): ServiceMethods<typeof Node> {
   const { volumes, clock, log, metrics, publishTimeout } = options
 
   const { VOLUME_MOUNT_GROUP, GET_VOLUME_STATS, VOLUME_CONDITION } = Capability

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml'
-import { didYouMean } from '../volume/did-you-mean.ts'
+import { didYouMean } from '../runtime/did-you-mean.ts'
 import { printable } from '../x509/printable.ts'
 import { type VaultSettings, vaultSchema } from './vault/settings.ts'
 

@@ -93,7 +93,13 @@ export interface Pod extends KubernetesObject {
     readonly podIP?: string
     readonly podIPs?: readonly { readonly ip: string }[]
     readonly conditions?: readonly Condition[]
+    readonly containerStatuses?: readonly ContainerStatus[]
   }
+}
+
+/** `status.containerStatuses[]`: one of the states is there. */
+export interface ContainerStatus {
+  readonly state?: { readonly waiting?: object; readonly running?: object; readonly terminated?: object }
 }
 
 export interface PodVolume {
@@ -103,6 +109,31 @@ export interface PodVolume {
     readonly readOnly?: boolean
     readonly volumeAttributes?: Readonly<Record<string, string>>
   }
+}
+
+/** discovery.k8s.io/v1 EndpointSlice: a part of the addresses of a service, which the label `kubernetes.io/service-name` names. */
+export interface EndpointSlice extends KubernetesObject {
+  readonly addressType?: string
+  readonly endpoints?: readonly {
+    readonly addresses?: readonly string[]
+    readonly hostname?: string
+    readonly conditions?: { readonly ready?: boolean }
+    readonly targetRef?: Partial<ObjectReference>
+  }[]
+}
+
+/** core/v1 Endpoints: all addresses of the service of its name, as clusters without EndpointSlices have them. */
+export interface Endpoints extends KubernetesObject {
+  readonly subsets?: readonly {
+    readonly addresses?: readonly EndpointAddress[]
+    readonly notReadyAddresses?: readonly EndpointAddress[]
+  }[]
+}
+
+export interface EndpointAddress {
+  readonly ip: string
+  readonly hostname?: string
+  readonly targetRef?: Partial<ObjectReference>
 }
 
 /** storage.k8s.io/v1 CSIDriver. */

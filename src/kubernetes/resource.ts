@@ -3,6 +3,7 @@ import type {
   CertificateRequest,
   ConfigMap,
   CsiDriver,
+  EndpointSlice,
   Event,
   KubernetesObject,
   Lease,
@@ -37,6 +38,16 @@ export const certificateRequests: Resource<CertificateRequest> = {
 }
 
 export const pods: Resource<Pod> = { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true }
+
+export const nodes: Resource = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false }
+
+export const endpointSlices: Resource<EndpointSlice> = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+  kind: 'EndpointSlice',
+  namespaced: true,
+}
 
 export const events: Resource<Event> = { group: '', version: 'v1', plural: 'events', kind: 'Event', namespaced: true }
 

@@ -1,4 +1,4 @@
-import { didYouMean } from '../volume/did-you-mean.ts'
+import { didYouMean } from '../runtime/did-you-mean.ts'
 import { type Field, child, descend, isObject, items, keys } from '../manifest/manifest.ts'
 import type { PodMetadata } from '../volume/pod-metadata.ts'
 import { labelProblem } from './names.ts'

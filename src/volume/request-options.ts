@@ -4,7 +4,7 @@ import { canonicalUsage, type KeyUsage, keyUsages } from '../x509/key-usage.ts'
 import { type NameConstraintItem, type NameConstraints, nameConstraintExtensions } from '../x509/name-constraints.ts'
 import { type SignatureAlgorithmName, signatureAlgorithmNames, signatureAlgorithmsOf } from '../x509/signature.ts'
 import type { AttributeName, AttributeReader } from './attributes.ts'
-import { didYouMean } from './did-you-mean.ts'
+import { didYouMean } from '../runtime/did-you-mean.ts'
 
 /** How a request is written, beside its key, subject and names. */
 export interface RequestOptions {

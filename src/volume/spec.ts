@@ -14,7 +14,7 @@ import {
   mostNotes,
   wholeNumber,
 } from './attributes.ts'
-import { didYouMean } from './did-you-mean.ts'
+import { didYouMean } from '../runtime/did-you-mean.ts'
 import { type FileNames, readFileNames } from './file-names.ts'
 import { type KeyChoice, readKey } from './key-choice.ts'
 import { type Keystores, readKeystores } from './keystores.ts'

@@ -1,6 +1,6 @@
 import type { PodReference } from '../issuer/issuer.ts'
 import { type AttributeName, type AttributeReader, expandedSubjectParts } from './attributes.ts'
-import { didYouMean } from './did-you-mean.ts'
+import { didYouMean } from '../runtime/did-you-mean.ts'
 import { expand } from './expand.ts'
 import {
   dnsLabelProblem,

@@ -130,12 +130,18 @@ function tooLong(): CertificateRequestError {
   return new CertificateRequestError(`the certificate request is over ${longestRequest} bytes`)
 }
 
+/**
+ * One block as Go's encoding/pem and OpenSSL both read it: nothing before a boundary, and no empty line inside, behind which OpenSSL
+ * begins anew. RFC 7468 §3 lets a lax reader take more.
+ */
+const plainBlock =
+  /^(?:[ \t\r]*\n)*-----BEGIN CERTIFICATE REQUEST-----[ \t]*\r?\n(?:[A-Za-z0-9+/=]+[ \t]*\r?\n)+-----END CERTIFICATE REQUEST-----[ \t\r\n]*$/
+
 function decodeSingleBlock(pem: string): Uint8Array {
   if (pem.length > longestRequest) throw tooLong()
   const [block, ...more] = decodePem(pem)
-  const text = pem.trim()
-  if (block?.label !== label || more.length > 0 || !text.startsWith('-----BEGIN ') || !text.endsWith('-----')) {
-    throw new CertificateRequestError(`expected one PEM block ${label} and nothing else`)
+  if (block === undefined || more.length > 0 || !plainBlock.test(pem)) {
+    throw new CertificateRequestError(`expected one PEM block ${label} and nothing else, in lines of base64 alone`)
   }
   return block.der
 }
@@ -143,10 +149,11 @@ function decodeSingleBlock(pem: string): Uint8Array {
 function readInfo(der: Uint8Array): CertificateRequest {
   checkCanonical(readDer(der))
   const structure = readSignedStructure(der)
-  const [version, subject, publicKey, attributes, ...rest] = children(structure.signed)
+  const [version, subject, keyInfo, attributes, ...rest] = children(structure.signed)
   if (readSmallInteger(version) !== 0) throw new DerError('the version is not 0')
   const rawSubject = expectTag(subject, tag.sequence, 'subject').raw
-  const { key, keySpec } = readKey(expectTag(publicKey, tag.sequence, 'public key').raw)
+  const publicKey = expectTag(keyInfo, tag.sequence, 'public key').raw
+  const { key, keySpec } = readKey(publicKey)
   const problem = signatureProblem(structure, key)
   if (problem !== undefined) throw new CertificateRequestError(`the certificate request cannot be trusted: ${problem}`)
   if (rest.length > 0) throw new DerError('the request has too many parts')
@@ -157,7 +164,7 @@ function readInfo(der: Uint8Array): CertificateRequest {
     der,
     subject: name.subject,
     rawSubject,
-    publicKey: publicKeyDer(key),
+    publicKey: new Uint8Array(publicKey),
     keySpec,
     unknown: [...name.unknown, ...asked.unknown],
   }
@@ -167,8 +174,26 @@ function readKey(raw: Uint8Array): { key: KeyObject; keySpec: KeySpec } {
   const key = decodePublicKey(raw)
   const keySpec = keySpecOf(key)
   if (keySpec === undefined) throw new KeyError(`keys of type ${key.asymmetricKeyType} are not supported`)
-  if (!equalBytes(publicKeyDer(key), raw)) throw new KeyError('the public key is not in its canonical encoding')
+  if (!isCanonicalKey(raw, key, keySpec)) throw new KeyError('the public key is not in its canonical encoding')
   return { key, keySpec }
+}
+
+/**
+ * How a SubjectPublicKeyInfo begins that can be written in one way only (RFC 5480 §2, RFC 8410 §4); the key follows, of a fixed length.
+ * Points are uncompressed: OpenSSL takes and keeps other forms, Go takes none, and one key in two forms would have two hashes.
+ */
+const keyHeads = {
+  256: Uint8Array.fromHex('3059301306072a8648ce3d020106082a8648ce3d03010703420004'),
+  384: Uint8Array.fromHex('3076301006072a8648ce3d020106052b8104002203620004'),
+  521: Uint8Array.fromHex('30819b301006072a8648ce3d020106052b810400230381860004'),
+  Ed25519: Uint8Array.fromHex('302a300506032b6570032100'),
+} as const
+
+/** To write a key takes OpenSSL longer than to read it, so only RSA keys are written again. */
+function isCanonicalKey(raw: Uint8Array, key: KeyObject, keySpec: KeySpec): boolean {
+  if (keySpec.algorithm === 'RSA') return equalBytes(publicKeyDer(key), raw)
+  const head = keyHeads[keySpec.algorithm === 'ECDSA' ? keySpec.size : keySpec.algorithm]
+  return equalBytes(raw.subarray(0, head.length), head)
 }
 
 type AskedExtensions = Pick<CertificateRequest, 'names' | 'usages' | 'isCA' | 'pathLength' | 'unknown'>

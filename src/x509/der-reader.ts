@@ -62,11 +62,20 @@ export function readDer(bytes: Uint8Array): DerValue {
  */
 export function children(value: DerValue): DerValue[] {
   if ((value.tag & constructedBit) === 0) throw new DerError(`tag ${formatTag(value.tag)} holds no values`)
+  return readDerValues(value.content)
+}
+
+/**
+ * Reads values that stand one after the other, with nothing between them.
+ *
+ * @throws {DerError} where the bytes do not divide into whole values
+ */
+export function readDerValues(bytes: Uint8Array): DerValue[] {
   const values: DerValue[] = []
-  for (let offset = 0; offset < value.content.length;) {
-    const child = readValue(value.content, offset)
-    values.push(child)
-    offset += child.raw.length
+  for (let offset = 0; offset < bytes.length;) {
+    const value = readValue(bytes, offset)
+    values.push(value)
+    offset += value.raw.length
   }
   return values
 }

@@ -131,7 +131,7 @@ function encodeValue(type: string, dotted: string, value: string): DerBlock {
 /** A name as it was read. */
 export interface DecodedName {
   readonly subject: Subject
-  /** What a strict reader does not take, for people: values that are no text, or text in an outdated encoding. */
+  /** What a strict reader does not take, for people: values that are no text, or text that its type does not hold or is outdated. */
   readonly unknown: readonly string[]
 }
 
@@ -160,6 +160,10 @@ function decodeAttribute(attribute: DerValue, unknown: string[]): NameAttribute 
   if (text === undefined) unknown.push(`${type} that is no text`)
   else if (text === '') unknown.push(`${type} that is empty`)
   else if (!currentEncodings.has(value.tag)) unknown.push(`${type} in an outdated string type`)
+  else if (value.tag === tag.printableString && !printable.test(text)) {
+    // Go cannot read most of these (encoding/asn1 parsePrintableString).
+    unknown.push(`${type} with characters that a PrintableString does not have`)
+  }
   // RFC 4514 §2.4 writes a value that has no text by its encoding.
   return { type, value: text ?? `#${value.raw.toHex()}` }
 }

@@ -8,6 +8,7 @@ import type { ControlPlaneAccess } from './control-plane.ts'
 import { DaemonEndedError } from './daemon.ts'
 import { serviceAccountKubeconfig } from './kubeconfig.ts'
 import { apply, kubectl } from './kubectl.ts'
+import { createNamespace } from './namespace.ts'
 import { until } from './until.ts'
 
 const project = join(import.meta.dirname, '../..')
@@ -30,7 +31,7 @@ export interface ApproverLogEntry {
  * Creates the kind CertificatePolicy, the approver's account and its rights from the manifests that ship, and lets it approve for more
  * signers.
  *
- * @param signers - of certificates.k8s.io, to be approved and signed for
+ * @param signers - of certificates.k8s.io, to be approved for
  * @param issuers - as cert-manager's webhook names them
  */
 export async function installApprover(
@@ -39,6 +40,7 @@ export async function installApprover(
   issuers: readonly string[] = [],
 ): Promise<void> {
   const folder = join(project, 'deploy/approver')
+  await createNamespace(controlPlane, account.namespace)
   await kubectl(controlPlane, ['apply', '-f', join(folder, 'crd.yaml'), '-f', join(folder, 'rbac.yaml')])
   await kubectl(controlPlane, ['wait', '--for=condition=Established', 'crd/certificatepolicies.podpass.io'])
   const name = 'podpass-approver-test-signers'
@@ -50,7 +52,7 @@ export async function installApprover(
       kind: 'ClusterRole',
       metadata: { name },
       rules: [
-        { ...rule, apiGroups: ['certificates.k8s.io'], verbs: ['approve', 'sign'] },
+        { ...rule, apiGroups: ['certificates.k8s.io'], verbs: ['approve'] },
         ...issuers.map((issuer) => ({
           apiGroups: ['cert-manager.io'],
           resources: ['signers'],
@@ -120,6 +122,10 @@ export class ApproverProcess {
     return this.log.filter(({ audit }) => audit !== undefined)
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
   get isLeading(): boolean {
     return this.log.some(({ message }) => message === 'deciding')
   }
@@ -138,6 +144,16 @@ export class ApproverProcess {
   /** Waits until it decides. */
   async leading(): Promise<void> {
     await this.logged('the approver to lead', ({ message }) => message === 'deciding')
+  }
+
+  /**
+   * Rejects when it ends. For whoever waits for its work.
+   *
+   * @throws {DaemonEndedError}
+   */
+  async failure(): Promise<never> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close')
+    throw new DaemonEndedError(`the approver ended:\n${JSON.stringify(this.log.slice(-5))}`)
   }
 
   /** @param page - such as `/readyz` */

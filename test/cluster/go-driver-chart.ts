@@ -7,9 +7,10 @@ import { buildComponent } from './components/build.ts'
 import { csiSidecars } from './components/csi-sidecars/recipe.ts'
 import { apply, kubectl } from './kubectl.ts'
 import { importImage } from './node.ts'
+import { placePod } from './place-pod.ts'
 import type { Pod } from './pod.ts'
 import { nodeImage } from './program-image.ts'
-import { ServiceAddress } from './service-address.ts'
+import type { ServiceAddress } from './service-address.ts'
 import { until } from './until.ts'
 
 const namespace = 'cert-manager'
@@ -123,20 +124,12 @@ export class GoDriverChart {
 
   /** Does for the next pod what a cluster's scheduler and kube-proxy do, and waits until it runs. */
   async #run(before?: Pod, between?: () => Promise<void>): Promise<void> {
-    const { controlPlane, node } = this.#cluster
+    const { controlPlane } = this.#cluster
     const pod = await until('a pod of the driver', async () =>
       (await this.#pods()).find(({ uid }) => uid !== before?.uid),
     )
     await between?.()
-    const binding = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { name: pod.name },
-      target: { apiVersion: 'v1', kind: 'Node', name: node.name },
-    }
-    const path = `/api/v1/namespaces/${namespace}/pods/${pod.name}/binding`
-    await kubectl(controlPlane, ['create', '--raw', path, '-f', '-'], JSON.stringify(binding))
-    this.#addresses.push(await ServiceAddress.open(controlPlane, pod))
+    this.#addresses.push(await placePod(this.#cluster, pod))
     const wait = ['wait', 'pod', pod.name, '-n', namespace, '--for=condition=Ready', '--timeout=60s']
     await kubectl(controlPlane, wait).catch(async (error: unknown) => {
       const found = await kubectl(controlPlane, ['describe', 'pod', pod.name, '-n', namespace])

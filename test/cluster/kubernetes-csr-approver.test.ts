@@ -2,16 +2,20 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import type { CertificateSigningRequest } from '../../src/kubernetes/certificates.ts'
-import { encodePrivateKey } from '../../src/x509/key.ts'
+import { KubernetesClient } from '../../src/kubernetes/client.ts'
+import { loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts'
+import { certificateSigningRequests } from '../../src/kubernetes/resource.ts'
 import { ApproverProcess, installApprover } from './approver-process.ts'
+import { csrFor, signingRequest } from './approver-requests.ts'
 import { DriverProcess, driverName, installDriver } from './driver-process.ts'
+import { baseImage } from './image.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
 import { apply, kubectl } from './kubectl.ts'
 import { readMountedCertificate, verifyWithOpenssl } from './mounted-certificate.ts'
 import { createNamespace } from './namespace.ts'
 import { createPod, deletePod, type Pod, runPod, volumeIdOf } from './pod.ts'
-import { installSigner, type SignerProcess, startSigner } from './signer-process.ts'
-import { newAuthority } from './test-signer.ts'
+import { installSigner, maySign, type SignerProcess, startSigner } from './signer-process.ts'
+import { authorityFiles, newAuthority } from './test-signer.ts'
 import { until } from './until.ts'
 
 // The driver, the approver and the signer together: a driver asks for pods on its node, the approver finds the volume that a request
@@ -23,6 +27,7 @@ const namespace = 'signers-by-policy'
 const signerName = 'policy.podpass.io/serving'
 const identity = 'system:serviceaccount:podpass:podpass-driver'
 const authority = newAuthority('root by policy')
+const daemonSet = 'driver-of-this-node'
 
 let approver: ApproverProcess
 let signer: SignerProcess
@@ -35,7 +40,7 @@ beforeAll(async () => {
   await kubectl(controlPlane, ['apply', '-f', join(import.meta.dirname, '../../deploy/driver/kubernetes-signers.yaml')])
   await installApprover(controlPlane, [signerName])
   await installSigner(controlPlane)
-  await maySign()
+  await maySign(controlPlane, signerName)
   await apply(
     controlPlane,
     {
@@ -51,11 +56,13 @@ beforeAll(async () => {
     service('web'),
     service('bank'),
   )
-  signer = await startSigner(controlPlane, { signers: [{ name: signerName, ca: { files: await authorityFiles() } }] })
+  signer = await startSigner(controlPlane, {
+    signers: [{ name: signerName, ca: { files: await authorityFiles(controlPlane, authority) } }],
+  })
   approver = await ApproverProcess.start(controlPlane, [`--driver-identity=${identity}`])
   await approver.leading()
   await kubectl(controlPlane, ['wait', '-n', 'podpass', '--for=create', 'configmap/kube-root-ca.crt', '--timeout=60s'])
-  agent = await runPod(cluster, { namespace: 'podpass', name: 'driver-of-this-node', serviceAccount: 'podpass-driver' })
+  agent = await runDaemonSet()
   driver = await DriverProcess.start(cluster, ['--publish-timeout=5s'], await boundKubeconfig(agent))
 })
 
@@ -64,6 +71,7 @@ afterAll(async () => {
   await approver?.stop()
   await signer?.daemon.close('SIGTERM')
   await kubectl(controlPlane, ['delete', 'certificatepolicy', 'volumes', '--ignore-not-found'])
+  await kubectl(controlPlane, ['delete', 'daemonset', daemonSet, '-n', 'podpass', '--ignore-not-found', '--wait=false'])
   if (agent) await deletePod(controlPlane, agent)
 })
 
@@ -80,6 +88,26 @@ test('a volume whose names its Services have is approved, signed and shown witho
   await deletePod(controlPlane, pod)
 })
 
+test("a pod that somebody made by hand under the driver's account gets nothing for others", async () => {
+  const impostor = await runPod(cluster, { namespace: 'podpass', name: 'impostor', serviceAccount: 'podpass-driver' })
+  const pod = await createPod(cluster, { ...podWith('victim', 'web'), labels: { app: 'web' } })
+  const { annotations = {} } = (await requestOf(pod)).metadata
+  // What the driver has asked for, asked for once more by another, for a key of its own.
+  const { spec } = signingRequest('by-an-impostor', signerName, csrFor([`web.${namespace}.svc`]))
+  await using parts = new AsyncDisposableStack()
+  const client = new KubernetesClient(await loadKubeconfig({ path: controlPlane.adminKubeconfig }))
+  parts.defer(() => client.close())
+  const copy = { metadata: { name: 'by-an-impostor', annotations }, spec }
+  await client.create(certificateSigningRequests, copy, { token: await boundToken(impostor) })
+  const decision = await approver.logged('what becomes of it', ({ request = '' }) => request.endsWith('by-an-impostor'))
+  expect(decision).toMatchObject({
+    decision: 'wait',
+    why: expect.stringContaining('podpass/impostor: it is no pod of a DaemonSet') as string,
+  })
+  await kubectl(controlPlane, ['delete', 'csr', 'by-an-impostor'])
+  for (const one of [pod, impostor]) await deletePod(controlPlane, one)
+})
+
 test('a volume that asks for the name of a Service which leads to others waits, and nobody has approved it', async () => {
   const pod = await createPod(cluster, podWith('thief', 'bank'))
   const request = await requestOf(pod)
@@ -91,35 +119,39 @@ test('a volume that asks for the name of a Service which leads to others waits, 
   await deletePod(controlPlane, pod)
 })
 
-/** Gives the signer's account the rights for this signer's name. */
-async function maySign(): Promise<void> {
-  const [apiGroup, name] = ['rbac.authorization.k8s.io', 'podpass-signer-volumes']
-  const rule = { apiGroups: ['certificates.k8s.io'], resources: ['signers'], resourceNames: [signerName] }
-  await apply(
-    controlPlane,
-    {
-      apiVersion: `${apiGroup}/v1`,
-      kind: 'ClusterRole',
-      metadata: { name },
-      rules: [{ ...rule, verbs: ['sign', 'attest'] }],
+/** A DaemonSet whose pod has the driver's account and its token; the driver itself runs beside it. @returns its pod on the node */
+async function runDaemonSet(): Promise<Pod> {
+  const [labels, at] = [{ app: daemonSet }, ['-n', 'podpass', '-l', `app=${daemonSet}`]]
+  await apply(controlPlane, {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { namespace: 'podpass', name: daemonSet },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          // There is no scheduler.
+          nodeName: node.name,
+          serviceAccountName: 'podpass-driver',
+          terminationGracePeriodSeconds: 1,
+          containers: [{ name: 'main', image: baseImage.name, imagePullPolicy: 'Never' }],
+        },
+      },
     },
-    {
-      apiVersion: `${apiGroup}/v1`,
-      kind: 'ClusterRoleBinding',
-      metadata: { name },
-      roleRef: { apiGroup, kind: 'ClusterRole', name },
-      subjects: [{ kind: 'ServiceAccount', name: 'podpass-signer', namespace: 'podpass' }],
-    },
-  )
-}
-
-/** The signer's CA, as files. */
-async function authorityFiles(): Promise<{ readonly certificate: string; readonly key: string }> {
-  const directory = await mkdtemp(join(controlPlane.directory, 'ca-'))
-  const files = { certificate: join(directory, 'ca.crt'), key: join(directory, 'ca.key') }
-  await writeFile(files.certificate, authority.certificate.pem)
-  await writeFile(files.key, encodePrivateKey(authority.key, 'PKCS8'), { mode: 0o600 })
-  return files
+  })
+  await kubectl(controlPlane, ['wait', 'pod', ...at, '--for=create', '--timeout=60s'])
+  await kubectl(controlPlane, ['wait', 'pod', ...at, '--for=condition=Ready', '--timeout=120s'])
+  const [name = '', uid = ''] = (
+    await kubectl(controlPlane, [
+      'get',
+      'pod',
+      ...at,
+      '-o',
+      'jsonpath={.items[0].metadata.name} {.items[0].metadata.uid}',
+    ])
+  ).split(' ')
+  return { namespace: 'podpass', name, uid }
 }
 
 /** A pod with a volume that asks for the name of a Service. */
@@ -150,12 +182,15 @@ function requestOf(pod: Pod): Promise<CertificateSigningRequest> {
 }
 
 /** A kubeconfig file with a token as the kubelet gives it to a pod: bound to it, and so to its node. */
-async function boundKubeconfig({ namespace, name, uid }: Pod): Promise<string> {
+async function boundKubeconfig(pod: Pod): Promise<string> {
   const directory = await mkdtemp(join(controlPlane.directory, 'bound-'))
   const [tokenFile, kubeconfig] = [join(directory, 'token'), join(directory, 'kubeconfig')]
-  const bound = ['--bound-object-kind=Pod', `--bound-object-name=${name}`, `--bound-object-uid=${uid}`]
-  const token = await kubectl(controlPlane, ['create', 'token', 'podpass-driver', '-n', namespace, ...bound])
-  await writeFile(tokenFile, token.trim(), { mode: 0o600 })
+  await writeFile(tokenFile, await boundToken(pod), { mode: 0o600 })
   await writeKubeconfig(kubeconfig, controlPlane.server, controlPlane.certificateAuthority, { tokenFile })
   return kubeconfig
+}
+
+async function boundToken({ namespace, name, uid }: Pod): Promise<string> {
+  const bound = ['--bound-object-kind=Pod', `--bound-object-name=${name}`, `--bound-object-uid=${uid}`]
+  return (await kubectl(controlPlane, ['create', 'token', 'podpass-driver', '-n', namespace, ...bound])).trim()
 }

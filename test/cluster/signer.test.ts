@@ -8,18 +8,23 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import type { SubjectAccessReview } from '../../src/approver/live/resources.ts'
 import type { CertificateSigningRequest, PodCertificateRequest } from '../../src/kubernetes/certificates.ts'
 import type { CertificateRequest, ConfigMap, ObjectMeta, Secret } from '../../src/kubernetes/object.ts'
+import { KubernetesClient } from '../../src/kubernetes/client.ts'
+import { loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts'
+import { podCertificateRequests } from '../../src/kubernetes/resource.ts'
 import { createAuthority } from '../../src/x509/authority.ts'
 import { createCertificateRequest } from '../../src/x509/certificate-request.ts'
 import { noNames } from '../../src/x509/general-names.ts'
 import { encodePrivateKey, generateKeySync } from '../../src/x509/key.ts'
 import { buildSubject, type SubjectFields } from '../../src/x509/name.ts'
+import { decodePem } from '../../src/x509/pem.ts'
 import { createCaIssuer } from './cert-manager.ts'
 import { run } from './command.ts'
-import { baseImage } from './image.ts'
+import { userKubeconfig } from './kubeconfig.ts'
 import { apply, kubectl } from './kubectl.ts'
 import { createNamespace } from './namespace.ts'
 import { restartKubelet } from './node.ts'
 import { deletePod, execInPod } from './pod.ts'
+import { podWithCertificate, readPodCertificate } from './pod-certificate.ts'
 import { installSigner, type SignerProcess, startSigner } from './signer-process.ts'
 import { until } from './until.ts'
 
@@ -322,38 +327,6 @@ test('the account that signs can neither approve nor sign for other signers', as
   expect(await may(approval)).toBe(false)
 })
 
-function podWithCertificate(name: string): object {
-  const sources = [
-    {
-      podCertificate: {
-        signerName: pods,
-        keyType: 'ECDSAP256',
-        maxExpirationSeconds: 3600,
-        credentialBundlePath: 'bundle.pem',
-      },
-    },
-    { clusterTrustBundle: { signerName: pods, labelSelector: {}, path: 'ca.pem' } },
-  ]
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { namespace, name, labels: { app: 'web' } },
-    spec: {
-      nodeName: cluster.node.name,
-      terminationGracePeriodSeconds: 1,
-      containers: [
-        {
-          name: 'main',
-          image: baseImage.name,
-          imagePullPolicy: 'Never',
-          volumeMounts: [{ name: 'tls', mountPath: '/tls' }],
-        },
-      ],
-      volumes: [{ name: 'tls', projected: { sources } }],
-    },
-  }
-}
-
 async function requestOf(pod: string): Promise<PodCertificateRequest | undefined> {
   const { items } = await get<{ items: PodCertificateRequest[] }>('podcertificaterequests', '-n', namespace)
   return items.findLast(({ spec }) => spec.podName === pod)
@@ -382,7 +355,7 @@ test('a pod with a podCertificate volume and no driver gets its certificate, onc
       spec: { selector: { app: 'web' }, ports: [{ port: 443 }] },
     },
   )
-  await apply(controlPlane, podWithCertificate('early'))
+  await apply(controlPlane, podWithCertificate(cluster, { namespace, name: 'early' }, pods, 'web'))
   await until('the pod to be told that its request is not signed', async () => {
     const path = 'jsonpath={.items[*].message}'
     const events = await kubectl(controlPlane, [
@@ -397,6 +370,8 @@ test('a pod with a podCertificate volume and no driver gets its certificate, onc
     ])
     return events.includes('there is no ValidatingAdmissionPolicy podpass-pod-certificate-requests')
   })
+  const unready = await (await fetch(`${signer.probes}/readyz`)).text()
+  expect(unready).toContain('there is no ValidatingAdmissionPolicy podpass-pod-certificate-requests')
   const early = await requestOf('early')
   expect(early?.status?.certificateChain ?? '').toBe('')
   await deletePod(controlPlane, { namespace, name: 'early' })
@@ -413,17 +388,14 @@ test('a pod with a podCertificate volume and no driver gets its certificate, onc
     'validatingadmissionpolicybinding',
     'podpass-pod-certificate-requests',
   )
+  await until('readyz to be well', async () => (await fetch(`${signer.probes}/readyz`)).ok)
   await until('the rule to be older than what comes', () => Date.now() > Date.parse(metadata.creationTimestamp) + 7_000)
 
-  await apply(controlPlane, podWithCertificate('web-0'))
+  await apply(controlPlane, podWithCertificate(cluster, { namespace, name: 'web-0' }, pods, 'web'))
   await kubectl(controlPlane, ['wait', 'pod', 'web-0', '-n', namespace, '--for=condition=Ready', '--timeout=90s'])
   const pod = { namespace, name: 'web-0', uid: '' }
-  const read = async (): Promise<{ readonly leaf: X509Certificate; readonly text: string }> => {
-    const text = await execInPod(controlPlane, pod, 'cat', '/tls/bundle.pem')
-    return { leaf: new X509Certificate(text.slice(text.indexOf('-----BEGIN CERTIFICATE'))), text }
-  }
-  const first = await read()
-  expect(first.leaf.subjectAltName).toBe('DNS:web.signed.svc, URI:spiffe://cluster.example/ns/signed/sa/default')
+  const first = await readPodCertificate(controlPlane, pod)
+  expect(first.subjectAltName).toBe('DNS:web.signed.svc, URI:spiffe://cluster.example/ns/signed/sa/default')
   const { status } = (await requestOf('web-0')) ?? {}
   const at = (time: string | undefined): number => Date.parse(time ?? '')
   expect(at(status?.notAfter) - at(status?.notBefore)).toBe(3600_000)
@@ -437,19 +409,98 @@ test('a pod with a podCertificate volume and no driver gets its certificate, onc
       .sort()
   expect(normal(roots)).toEqual(normal(await trustOf('pods-trust')))
 
-  // The soonest refresh that the API allows is minutes away; a kubelet that starts anew asks for all of its pods' at once.
+  // A kubelet that starts anew asks for all of its pods' at once. That it asks by itself is pod-certificate-refresh.test.ts.
   await restartKubelet(cluster.node)
   const renewed = await until(
     'a certificate for another key',
     async () => {
-      const now = await read()
-      return now.leaf.serialNumber === first.leaf.serialNumber ? undefined : now
+      const now = await readPodCertificate(controlPlane, pod)
+      return now.serialNumber === first.serialNumber ? undefined : now
     },
     { timeout: 120_000 },
   )
-  expect(renewed.leaf.publicKey.equals(first.leaf.publicKey)).toBe(false)
-  expect(renewed.leaf.subjectAltName).toBe(first.leaf.subjectAltName)
+  expect(renewed.publicKey.equals(first.publicKey)).toBe(false)
+  expect(renewed.subjectAltName).toBe(first.subjectAltName)
   await deletePod(controlPlane, pod)
+})
+
+test('a key that was granted to somebody else is signed for no pod, also by a signer that has only just begun', async () => {
+  await ask('first-owner')
+  await kubectl(controlPlane, ['certificate', 'approve', 'first-owner'])
+  await issued('first-owner')
+  await signer.daemon.close()
+  signer = await startSigner(controlPlane, settings, flags)
+
+  const [name, account] = ['second-owner', 'default']
+  await apply(controlPlane, podWithCertificate(cluster, { namespace, name }, pods, 'web'))
+  const uidOf = (kind: string, object: string): Promise<string> =>
+    kubectl(controlPlane, ['get', kind, object, '-n', namespace, '-o', 'jsonpath={.metadata.uid}'])
+  // As the node asks for its pod, with the key of the request before.
+  const [block] = decodePem(createCertificateRequest(key, { subject: [], names: noNames }))
+  const node = cluster.node.name
+  const kubeconfig = await userKubeconfig(controlPlane, `system:node:${node}`, ['system:nodes'])
+  await using parts = new AsyncDisposableStack()
+  const kubelet = new KubernetesClient(await loadKubeconfig({ path: kubeconfig }))
+  parts.defer(() => kubelet.close())
+  await kubelet.create(podCertificateRequests, {
+    metadata: { namespace, name: 'replayed' },
+    spec: {
+      signerName: pods,
+      podName: name,
+      podUID: await uidOf('pod', name),
+      serviceAccountName: account,
+      serviceAccountUID: await uidOf('serviceaccount', account),
+      nodeName: node,
+      nodeUID: await uidOf('node', node),
+      maxExpirationSeconds: 3600,
+      stubPKCS10Request: block?.der.toBase64() ?? '',
+    },
+  })
+  const query = ['get', 'events', '-n', namespace, '--field-selector', `involvedObject.name=${name},reason=KeyInUse`]
+  const told = await until('the pod to be told', () =>
+    kubectl(controlPlane, [...query, '-o', 'jsonpath={.items[0].message}']).then((text) => text || undefined),
+  )
+  expect(told).toContain('the key belongs to user/admin')
+  const { status } = await get<PodCertificateRequest>('podcertificaterequest', 'replayed', '-n', namespace)
+  expect(status?.conditions ?? []).toEqual([])
+  // With its own key it has its certificate.
+  await kubectl(controlPlane, ['wait', 'pod', name, '-n', namespace, '--for=condition=Ready', '--timeout=90s'])
+  await kubectl(controlPlane, ['delete', 'csr', 'first-owner'])
+  await deletePod(controlPlane, { namespace, name })
+})
+
+test("a pod's request that can never be right is denied, and the pod is told by whom", async () => {
+  const name = 'wrong-key'
+  const requests = { kinds: ['PodCertificateRequest'], signerNames: [pods], namespaces: { names: [namespace] } }
+  const issue = { uris: ['spiffe://cluster.example/pod/${pod.uid}'], usages: ['client auth'] }
+  await kubectl(controlPlane, ['delete', 'certificatepolicy', 'signed-pods'])
+  await apply(controlPlane, {
+    apiVersion: 'podpass.io/v1alpha1',
+    kind: 'CertificatePolicy',
+    metadata: { name },
+    spec: { requests, keys: [{ algorithm: 'Ed25519' }], issue },
+  })
+  await apply(controlPlane, podWithCertificate(cluster, { namespace, name }, pods))
+  const denied = await until('the request to be denied', async () => {
+    const { status } = (await requestOf(name)) ?? {}
+    return status?.conditions?.find(({ type }) => type === 'Denied')
+  })
+  expect(denied).toMatchObject({ reason: 'PolicyForbids', message: expect.stringContaining('Ed25519') as string })
+  const query = [
+    'get',
+    'events',
+    '-n',
+    namespace,
+    '--field-selector',
+    `involvedObject.name=${name},reason=PolicyForbids`,
+  ]
+  await until('the pod to be told', async () =>
+    (await kubectl(controlPlane, [...query, '-o', 'jsonpath={.items[*].reportingComponent}'])).includes(
+      'podpass-signer',
+    ),
+  )
+  await kubectl(controlPlane, ['delete', 'certificatepolicy', name])
+  await deletePod(controlPlane, { namespace, name })
 })
 
 test('keys of CAs are in no log', async () => {

@@ -1,3 +1,5 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { KubernetesClient } from '../../src/kubernetes/client.ts'
 import type { CertificateSigningRequest } from '../../src/kubernetes/certificates.ts'
 import { ApiError } from '../../src/kubernetes/errors.ts'
@@ -6,7 +8,7 @@ import { Reflector } from '../../src/kubernetes/reflector.ts'
 import { certificateSigningRequests } from '../../src/kubernetes/resource.ts'
 import { type Authority, createAuthority, issueCertificate } from '../../src/x509/authority.ts'
 import { readCertificateRequest } from '../../src/x509/certificate-request.ts'
-import { generateKeySync } from '../../src/x509/key.ts'
+import { encodePrivateKey, generateKeySync } from '../../src/x509/key.ts'
 import type { KeyUsage } from '../../src/x509/key-usage.ts'
 import { buildSubject } from '../../src/x509/name.ts'
 import type { ControlPlaneAccess } from './control-plane.ts'
@@ -18,6 +20,18 @@ const day = 24 * 3600_000
 export function newAuthority(commonName: string): Authority {
   const key = generateKeySync({ algorithm: 'ECDSA', size: 256 })
   return createAuthority({ subject: buildSubject({ commonName }), key, lifetime: day, now: Date.now() })
+}
+
+/** A CA as files: its certificate, and its key for nobody else. They live as long as the control plane's directory. */
+export async function authorityFiles(
+  { directory }: ControlPlaneAccess,
+  { certificate, key }: Authority,
+): Promise<{ readonly certificate: string; readonly key: string }> {
+  const folder = await mkdtemp(join(directory, 'ca-'))
+  const files = { certificate: join(folder, 'ca.crt'), key: join(folder, 'ca.key') }
+  await writeFile(files.certificate, certificate.pem)
+  await writeFile(files.key, encodePrivateKey(key, 'PKCS8'), { mode: 0o600 })
+  return files
 }
 
 /** Makes certificates of some CAs the trust of a signer. */

@@ -86,9 +86,17 @@ export class DecisionRecord {
   }
 }
 
-/** Who asked for what, what became of it, and why. Names are as the request holds them: the log quotes them. */
-function auditFields(request: RequestObject, { is, reason, message, ...decision }: Decision, dryRun: boolean): object {
-  const { policy, policies, subject, asked, owner } = decision
+/**
+ * Who asked for what, what became of it, and why. Names are those that a pod is granted, else as the request holds them: the log quotes
+ * them.
+ */
+export function auditFields(
+  request: RequestObject,
+  { is, reason, message, ...decision }: Decision,
+  dryRun: boolean,
+): object {
+  const { policy, policies, subject, asked, owner, granted } = decision
+  const names = granted?.names ?? asked?.names
   const { requester, namespace, serviceAccount, pod, node } = subject
   return {
     audit: 'podpass.io/decision',
@@ -105,6 +113,6 @@ function auditFields(request: RequestObject, { is, reason, message, ...decision 
     subject: { namespace, serviceAccount: serviceAccount?.name, pod: pod?.name, podUid: pod?.uid, node },
     owner,
     keyHash: asked?.keyHash,
-    names: asked && listNames(asked.names).map(({ kind, name }) => formatName(kind, name)),
+    names: names && listNames(names).map(({ kind, name }) => formatName(kind, name)),
   }
 }

@@ -217,19 +217,32 @@ describe('one request', () => {
     expect(audit).toMatchObject([{ subject: { pod: 'web-0' }, owner: 'pod/pod-web-0', username: driverUser }])
   })
 
-  test("of the kubelet's is denied for intrinsic faults alone, and otherwise left to its signer", async () => {
+  test("of the kubelet's is left to its signer, whatever becomes of it, and its key is nobody else's", async () => {
     putPolicy('pods', {
       requests: { kinds: ['PodCertificateRequest'], signerNames: ['example.com/pods'] },
       keys: [{ algorithm: 'ECDSA' }],
       issue: { uris: ['spiffe://test/ns/${namespace}/sa/${serviceAccount.name}'], usages: ['client auth'] },
       usages: ['client auth'],
     })
-    putRequest('good', podRequest())
+    const key = generateKeySync({ algorithm: 'ECDSA', size: 256 })
+    putRequest('good', podRequest({ key }))
     putRequest('bad', podRequest({ key: generateKeySync({ algorithm: 'Ed25519' }) }))
     lead(start())
     await quiet()
     expect(conditions('good', podCertificateRequests, 'shop')).toEqual([])
-    expect(conditions('bad', podCertificateRequests, 'shop')).toEqual(['Denied: PolicyForbids'])
+    expect(conditions('bad', podCertificateRequests, 'shop')).toEqual([])
+    expect({ audit, events }).toEqual({ audit: [], events: [] })
+    const elsewhere = { ...podRequester, uid: 'sa-web', extra: {} }
+    putPolicy('accounts', {
+      requests: { signerNames: ['example.com/serving'] },
+      binding: 'none',
+      subjects: { users: [elsewhere.username] },
+      names: { allowed: { dnsNames: ['any.test'] } },
+    })
+    putRequest('copy', signingRequest({ key, names: { dns: ['any.test'] } }, elsewhere))
+    await quiet()
+    expect(conditions('copy')).toEqual([])
+    expect(audit.at(-1)).toMatchObject({ request: 'CertificateSigningRequest copy', reason: 'KeyInUse' })
   })
 })
 

@@ -18,7 +18,7 @@ import type { PolicySet, PolicySnapshot } from './policy-set.ts'
 import type { RequestKeys } from './request-keys.ts'
 import { topicsOf } from './topics.ts'
 import type { TrackedRequest } from './tracked-request.ts'
-import { writeDecision } from './write-decision.ts'
+import { type ApprovableRequest, writeDecision } from './write-decision.ts'
 
 export interface RequestDeciderOptions {
   readonly client: Pick<KubernetesClient, 'get' | 'create' | 'update'>
@@ -117,12 +117,18 @@ export class RequestDecider {
       this.closed(key)
       return undefined
     }
+    if (request.kind === 'PodCertificateRequest') {
+      // Who signs it decides it (docs/adr/0009). What counts here is that it asked for its key.
+      const { keys, settings } = this.#options
+      if (tracked.isOpen) keys.wanted(tracked, request, readRequest(request), live, settings.patience)
+      return undefined
+    }
     if (tracked.isOpen) return await this.#decide(tracked, request, signal)
     foreign.look(tracked, request, snapshot.policies, live)
     return undefined
   }
 
-  async #decide(tracked: TrackedRequest, request: RequestObject, signal: AbortSignal): Promise<number | undefined> {
+  async #decide(tracked: TrackedRequest, request: ApprovableRequest, signal: AbortSignal): Promise<number | undefined> {
     const { key } = tracked
     const { client, settings, live, keys, policies, find } = this.#options
     const reading = readRequest(request)
@@ -166,7 +172,7 @@ export class RequestDecider {
   /** Does what was decided. */
   async #act(
     tracked: TrackedRequest,
-    request: RequestObject,
+    request: ApprovableRequest,
     made: Made,
     signal: AbortSignal,
   ): Promise<number | undefined> {
@@ -184,8 +190,6 @@ export class RequestDecider {
         return this.#nextLook(tracked, made)
       case 'approve':
         this.#waiting.delete(key)
-        // Who signs it decides it again then, and grants the key.
-        if (request.kind === 'PodCertificateRequest') return undefined
         if (!this.#options.keys.grant(key, request, decision))
           throw new StaleViewError('the key is somebody else’s now')
         await this.#write(tracked, request, made, 'approve', signal)
@@ -199,7 +203,7 @@ export class RequestDecider {
 
   async #write(
     { key }: TrackedRequest,
-    request: RequestObject,
+    request: ApprovableRequest,
     { decision, policies }: Made,
     is: 'approve' | 'deny',
     signal: AbortSignal,

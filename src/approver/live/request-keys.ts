@@ -66,12 +66,18 @@ export class RequestKeys {
   /**
    * A request is about to be granted. To be called right after the decision, before anything else can happen.
    *
+   * @param until - the end of the leaf, epoch milliseconds. @default what the request asks for
    * @returns whether the key may be its owner's
    */
-  grant(key: string, request: RequestObject, { asked, owner }: Pick<Decision, 'asked' | 'owner'>): boolean {
+  grant(
+    key: string,
+    request: RequestObject,
+    { asked, owner }: Pick<Decision, 'asked' | 'owner'>,
+    until?: number,
+  ): boolean {
     if (asked === undefined) return false
     const now = this.#clock.now()
-    if (!this.#book.grant(asked.keyHash, owner, supposedEnd(asked.duration, now), now)) return false
+    if (!this.#book.grant(asked.keyHash, owner, until ?? supposedEnd(asked.duration, now), now)) return false
     const { uid = '' } = request.object.metadata
     this.#granted.set(key, { keyHash: asked.keyHash, owner, uid, isIssued: false })
     return true

@@ -1,8 +1,11 @@
 import type { KubernetesClient } from '../../kubernetes/client.ts'
 import { cutText } from '../../kubernetes/event-object.ts'
 import type { Condition } from '../../kubernetes/object.ts'
-import { certificateRequests, certificateSigningRequests, podCertificateRequests } from '../../kubernetes/resource.ts'
+import { certificateRequests, certificateSigningRequests } from '../../kubernetes/resource.ts'
 import type { RequestObject } from '../request/request-object.ts'
+
+/** A request that is approved or denied before it is signed: a PodCertificateRequest knows no approval, and who signs it decides it. */
+export type ApprovableRequest = Exclude<RequestObject, { kind: 'PodCertificateRequest' }>
 
 /** What is written to a request. */
 export interface Verdict {
@@ -18,14 +21,12 @@ const longestMessage = 4096
  * Writes a decision as a condition, to the very object that was decided: its uid and resourceVersion go along, because a
  * CertificateSigningRequest takes an update without them whatever has become of it.
  *
- * A PodCertificateRequest knows no approval: who signs it decides then.
- *
  * @param now - epoch milliseconds
  * @throws {ApiError} 409 where the object has changed, 404 where it is gone, 403 without the right to approve for its signer
  */
 export async function writeDecision(
   client: Pick<KubernetesClient, 'update'>,
-  request: RequestObject,
+  request: ApprovableRequest,
   { is, reason, message }: Verdict,
   now: number,
   signal: AbortSignal,
@@ -56,16 +57,6 @@ export async function writeDecision(
       const decided = { ...object, status: { ...object.status, conditions } }
       await client.update(certificateRequests, decided, { subresource: 'status', signal })
       return
-    }
-    case 'PodCertificateRequest': {
-      if (is === 'approve') throw new TypeError('a PodCertificateRequest is approved by being issued')
-      const { object } = request
-      const conditions = [...(object.status?.conditions ?? []), condition]
-      await client.update(
-        podCertificateRequests,
-        { ...object, status: { conditions } },
-        { subresource: 'status', signal },
-      )
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { NameKind } from '../request/asked-names.ts'
-import { isDnsLabel, isDnsName } from '../request/dns-name.ts'
+import { isDnsLabel, isDnsName } from '../../x509/dns-name.ts'
 import { printable } from '../../x509/printable.ts'
 import type { FactName, Facts, KeyedFactName } from './fact.ts'
 import { patternProblem } from './pattern.ts'

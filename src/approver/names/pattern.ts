@@ -1,5 +1,5 @@
 import { canonicalEmail, type NameKind } from '../request/asked-names.ts'
-import { isDnsName, isDnsLabel } from '../request/dns-name.ts'
+import { isDnsName, isDnsLabel } from '../../x509/dns-name.ts'
 import { parseUri, type PlainUri } from '../request/uri.ts'
 import { inRange, parseIpRange } from './ip-range.ts'
 

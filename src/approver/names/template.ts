@@ -1,4 +1,4 @@
-import { didYouMean } from '../../volume/did-you-mean.ts'
+import { didYouMean } from '../../runtime/did-you-mean.ts'
 import { type FactName, factNames, type Facts, type KeyedFactName, keyedFactNames, type Origin, worse } from './fact.ts'
 
 /** A text with facts in it, such as `${service.name}.${namespace}.svc`. */

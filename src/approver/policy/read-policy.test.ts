@@ -75,6 +75,14 @@ test.each([
     /rules\[0\]\.expression cannot be used: there is no field x/,
   ],
   [`{${requests}, rules: [{name: a, expression: 'true'}, {name: a, expression: 'true'}]}`, /the name of two rules/],
+  [
+    `{${requests}, issue: {uris: ['spiffe://td/\${pod.uid}'], organizations: [a, 'system:masters'], usages: [client auth]}}`,
+    /issue\.organizations\[1\] begins with "system:"/,
+  ],
+  [
+    `{${requests}, issue: {commonName: 'system:node:\${pod.uid}', usages: [client auth]}}`,
+    /issue\.commonName begins with "system:"/,
+  ],
   [`{${requests}, duration: {min: 2h, max: 1h}}`, /duration\.min is more than max/],
   [
     `{${requests}, issue: {dnsNames: ['*.\${namespace}.svc'], usages: [server auth]}}`,

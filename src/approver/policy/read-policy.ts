@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { descend, type Field, isObject } from '../../manifest/manifest.ts'
 import type { Problem } from '../../manifest/problem.ts'
 import { forEachKind, type NameKind } from '../request/asked-names.ts'
+import { makesAccountNames } from '../names/account-names.ts'
 import { type NameTemplate, readNameTemplate } from '../names/name-template.ts'
 import { TemplateError } from '../names/template.ts'
 import { type RuleCompiler, RuleError } from '../rule/rule.ts'
@@ -88,6 +89,7 @@ function readIssue(spec: CertificatePolicySpec, report: Report): Policy['issue']
     const [template] = readTemplate(kind, text, place, report)
     if (template === undefined) return []
     if (template.isPattern) report(place, 'has an asterisk, and is a name to issue')
+    else if (makesAccountNames(template)) report(place, 'begins with "system:", as accounts of Kubernetes do')
     else if (isIdentityKind(kind) && !bindsToSubject(template, spec)) report(place, `does not name the ${spec.binding}`)
     return [template]
   }

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { child, type Field } from '../../manifest/manifest.ts'
 import type { Problem } from '../../manifest/problem.ts'
 import { kindOf } from '../../manifest/typed-field.ts'
-import { didYouMean } from '../../volume/did-you-mean.ts'
+import { didYouMean } from '../../runtime/did-you-mean.ts'
 
 type Issue = v.BaseIssue<unknown>
 

@@ -1,7 +1,7 @@
 import type { CertificateRequest } from '../../x509/certificate-request.ts'
 import { printable } from '../../x509/printable.ts'
-import { formatName, type NameKind, subjectKinds } from './asked-names.ts'
-import { isDnsName, isWildcardName } from './dns-name.ts'
+import { canonicalIp, formatName, type NameKind, subjectKinds } from './asked-names.ts'
+import { isDnsName, isWildcardName } from '../../x509/dns-name.ts'
 import type { RequestFault } from './fault.ts'
 import { parseUri } from './uri.ts'
 
@@ -61,6 +61,12 @@ function alternativeNameFaults({ subject, names }: Pick<CertificateRequest, 'sub
   const dnsName = (name: string): boolean => isDnsName(name.toLowerCase()) || isWildcardName(name.toLowerCase())
   return [
     ...bad('dnsNames', names.dns, dnsName, 'DNS name of letters, digits and hyphens, each label 63 at most'),
+    ...bad(
+      'ipAddresses',
+      names.ip,
+      (address) => canonicalIp(address) === address,
+      'address in its own form: IPv4 is inside IPv6',
+    ),
     ...bad('uris', names.uri, (uri) => parseUri(uri) !== undefined, plainUri),
     ...bad('emailAddresses', names.email, isEmail, 'e-mail address of a plain mailbox and a DNS name'),
   ]

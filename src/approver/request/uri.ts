@@ -1,4 +1,4 @@
-import { isDnsName } from './dns-name.ts'
+import { isDnsName } from '../../x509/dns-name.ts'
 
 /** A URI in the form that requests may carry: a scheme, a host, and a path of plain segments (RFC 3986 §3). */
 export interface PlainUri {

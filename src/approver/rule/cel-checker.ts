@@ -1,5 +1,5 @@
 import type { CelEnv, CelType, parse } from '@bufbuild/cel'
-import { didYouMean } from '../../volume/did-you-mean.ts'
+import { didYouMean } from '../../runtime/did-you-mean.ts'
 import { RuleError } from './rule.ts'
 import { fits, formatType, type RuleType, ruleVariables, type RuleVariable } from './rule-type.ts'
 

@@ -5,7 +5,7 @@ import { buildSubject } from '../../x509/name.ts'
 import { day, hour, minute } from '../../x509/test-pki.ts'
 import type { Decision } from '../decide.ts'
 import { podRequest } from '../fixtures/requests.ts'
-import { ask, now, policyOf } from '../fixtures/world.ts'
+import { ask, now, policyOf, webPod, worldWith } from '../fixtures/world.ts'
 import type { Policy } from '../policy/policy.ts'
 import { rootCa } from './fixtures/certificate-authorities.ts'
 import {
@@ -69,11 +69,17 @@ test('times are always what the API server takes, wherever there is an hour', ()
       fc.integer({ min: 1, max: 91 * day }),
       fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
       fc.integer({ min: 0, max: 999 }),
-      (left, begun, longest, spread, fraction) => {
+      fc.option(fc.integer({ min: 10 * minute, max: 91 * day }), { nil: undefined }),
+      (left, begun, longest, spread, fraction, refreshAfter) => {
         const at = now + fraction
         const [notBefore, notAfter] = [now + Math.floor(begun / 1000) * 1000, now + Math.floor(left / 1000) * 1000]
         const authority = { ...ca.authority, certificate: { ...ca.authority.certificate, notBefore } }
-        const times = podCertificateTimes({ authority, notAfter }, longest, at, spread)
+        const times = podCertificateTimes(
+          { authority, notAfter },
+          { longest, ...(refreshAfter !== undefined && { refreshAfter }) },
+          at,
+          spread,
+        )
         const start = Math.max(Math.floor((at - 2 * minute) / 1000) * 1000, notBefore)
         const canGive = Math.min(longest, notAfter - start) >= hour && notBefore <= at
         expect(times !== undefined).toBe(canGive)
@@ -92,8 +98,15 @@ test('times are always what the API server takes, wherever there is an hour', ()
 })
 
 test('refreshes of pods that start together are spread', () => {
-  const starts = [0, 0.25, 0.5, 0.75].map((spread) => podCertificateTimes(ca, day, now, spread)?.beginRefreshAt)
-  expect(new Set(starts).size).toBe(4)
+  for (const limits of [{ longest: day }, { longest: day, refreshAfter: hour }]) {
+    const starts = [0, 0.25, 0.5, 0.75].map((spread) => podCertificateTimes(ca, limits, now, spread)?.beginRefreshAt)
+    expect(new Set(starts).size).toBe(4)
+  }
+})
+
+test('a signer may have the kubelet ask for the next certificate long before the end', () => {
+  const times = podCertificateTimes(ca, { longest: day, refreshAfter: hour }, now, 0.5)
+  expect((times?.beginRefreshAt ?? 0) - (times?.notBefore ?? 0)).toBe(63 * minute)
 })
 
 describe('waits, and is never denied for it', () => {
@@ -107,10 +120,16 @@ describe('waits, and is never denied for it', () => {
     expect(task).toMatchObject({ is: 'wait', reason: 'NoCertificateAuthority' })
   })
 
-  test("where the policy issues what the signer does not sign, or Kubernetes' own names", async () => {
+  test("where the policy issues Kubernetes' own names by way of an annotation", async () => {
     const requests = { kinds: ['PodCertificateRequest'], signerNames: [profile.signerName] }
-    const masters = await policyOf({ requests, issue: { ...issue, organizations: ['system:masters'] } })
-    expect(taskOf(ask(podRequest(), [masters]))).toMatchObject({ is: 'wait', reason: 'OutsideOfProfile' })
+    const masters = await policyOf({ requests, issue: { ...issue, organizations: ['${pod.annotations[group]}'] } })
+    const metadata = { ...webPod.metadata, annotations: { group: 'system:masters' } }
+    const decision = ask(podRequest(), [masters], worldWith({ ...webPod, metadata }))
+    expect(decision.message).toContain('O:system:masters')
+    expect(taskOf(decision)).toMatchObject({ is: 'wait', reason: 'NotYetAllowed' })
+  })
+
+  test('where the policy issues what the signer does not sign', () => {
     const narrow = { ...profile, usages: ['client auth' as const] }
     expect(taskOf(ask(podRequest(), policies), ca, narrow)).toMatchObject({ is: 'wait', reason: 'OutsideOfProfile' })
   })

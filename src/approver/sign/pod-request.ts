@@ -32,8 +32,8 @@ export type PodTask =
 const backdate = 120_000
 /** The shortest life that the API server takes, in milliseconds. */
 export const shortestPodLife = 3600_000
-/** How far `beginRefreshAt` must stay from both ends, in milliseconds. */
-const refreshMargin = 600_000
+/** How far `beginRefreshAt` must stay from both ends, in milliseconds (certificates/validation.go). */
+export const refreshMargin = 600_000
 
 const finalConditions: ReadonlySet<string> = new Set(['Issued', 'Denied', 'Failed'])
 
@@ -48,13 +48,13 @@ export function isOpen({ metadata, status }: PodCertificateRequest): boolean {
 /**
  * The times of a pod's certificate. The life includes the backdate, as the API server counts it.
  *
- * @param longest - of the whole certificate, milliseconds
+ * @param limits - of the whole certificate, and when the next one is asked for
  * @param spread - in [0, 1): pods that start together do not refresh together
  * @returns undefined where the CA, or what is asked for, leaves less than an hour
  */
 export function podCertificateTimes(
   ca: Pick<SigningCa, 'authority' | 'notAfter'>,
-  longest: number,
+  { longest, refreshAfter }: Pick<SignerProfile, 'longest' | 'refreshAfter'>,
   now: number,
   spread: number,
 ): PodCertificateTimes | undefined {
@@ -63,7 +63,8 @@ export function podCertificateTimes(
   const notAfter = Math.min(notBefore + wholeSeconds(longest), ca.notAfter)
   const life = notAfter - notBefore
   if (life < shortestPodLife || notBefore > now) return undefined
-  const wish = notBefore + life * (0.6 + 0.1 * spread)
+  const wish =
+    notBefore + (refreshAfter === undefined ? life * (0.6 + 0.1 * spread) : refreshAfter * (1 + 0.1 * spread))
   const beginRefreshAt = wholeSeconds(Math.min(Math.max(wish, notBefore + refreshMargin), notAfter - refreshMargin))
   return { notBefore, notAfter, beginRefreshAt }
 }
@@ -93,9 +94,10 @@ export function podTask(
   const outside = profileFaults(granted, profile)
   if (outside.length > 0) return { is: 'wait', reason: 'OutsideOfProfile', why: outside.join('; ') }
   if (ca === undefined) return { is: 'wait', reason: 'NoCertificateAuthority', why: 'no CA may sign now' }
-  const times = podCertificateTimes(ca, Math.min(granted.longest, profile.longest), now, spread)
+  const longest = Math.min(granted.longest, profile.longest)
+  const times = podCertificateTimes(ca, { ...profile, longest }, now, spread)
   if (times === undefined) {
-    const why = `a pod's certificate lives an hour at least; the CA ends at ${formatTime(ca.notAfter)}, and policy and signer give ${minutes(Math.min(granted.longest, profile.longest))} minutes`
+    const why = `a pod's certificate lives an hour at least; the CA ends at ${formatTime(ca.notAfter)}, and policy and signer give ${minutes(longest)} minutes`
     return { is: 'wait', reason: 'TooShort', why }
   }
   return { is: 'sign', ca, times, sign: () => signGranted(ca, granted, asked, times, now) }

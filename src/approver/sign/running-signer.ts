@@ -6,11 +6,11 @@ import { Reflector } from '../../kubernetes/reflector.ts'
 import { clusterTrustBundles, configMaps } from '../../kubernetes/resource.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
+import { WorkQueue } from '../../runtime/work-queue.ts'
 import { namespaces } from '../live/resources.ts'
 import type { RequestObject } from '../request/request-object.ts'
 import { CaShelf } from './ca-shelf.ts'
 import { type CaPlace, type CaSource, openCaSource } from './ca-source.ts'
-import { type Outcome, RequestQueue } from './request-queue.ts'
 import type { SignMetrics } from './sign-metrics.ts'
 import { type PodDecider, Signer } from './signer.ts'
 import { describeCa } from './signing-ca.ts'
@@ -64,7 +64,7 @@ export class RunningSigner {
   readonly #source: CaSource
   readonly #reflectors: readonly Pick<Reflector<never, never>, 'close' | 'hasSynced' | 'synced'>[]
   /** Holds the one key `trust`, so that what comes while it is published makes it be published once more. */
-  readonly #publishing: RequestQueue<undefined>
+  readonly #publishing: WorkQueue
   #upkeep: Timer | undefined
   #trustProblem: string | undefined = 'trust was not published yet'
 
@@ -107,11 +107,16 @@ export class RunningSigner {
       random,
       log,
     })
-    this.#publishing = new RequestQueue({
+    this.#publishing = new WorkQueue({
+      work: (_key, signal) => this.#publish(signal),
+      workers: 1,
+      onFailure: (_key, error) => {
+        this.#trustProblem = `trust cannot be published: ${(error as Error).message}`
+        log.error({ error }, 'trust cannot be published; it is tried again')
+      },
       clock,
       random,
-      slots: 1,
-      work: (_, attempt, signal) => this.#publish(attempt, signal),
+      log,
     })
     const listener = {
       hold: (material: Parameters<CaShelf['offer']>[0]) => {
@@ -181,28 +186,20 @@ export class RunningSigner {
   }
 
   #publishSoon(): void {
-    this.#publishing.offer('trust', undefined)
+    this.#publishing.add('trust')
   }
 
-  async #publish(_attempt: number, signal: AbortSignal): Promise<Outcome> {
-    const { clock, log } = this.#options
+  async #publish(signal: AbortSignal): Promise<undefined> {
     const roots = this.#shelf.cas.map(({ root }) => root)
     // Before the first CA nothing is known of what is wanted.
-    if (roots.length === 0) return 'done'
+    if (roots.length === 0) return undefined
     // A namespace that was not seen would be one without trust. It is published once all are.
-    if (!this.#reflectors.every(({ hasSynced }) => hasSynced)) return 'done'
-    try {
-      await this.#trust.publish(roots, signal)
-    } catch (error) {
-      if (signal.aborted) return 'done'
-      this.#trustProblem = `trust cannot be published: ${(error as Error).message}`
-      log.error({ error }, 'trust cannot be published; it is tried again')
-      return 'again'
-    }
+    if (!this.#reflectors.every(({ hasSynced }) => hasSynced)) return undefined
+    await this.#trust.publish(roots, signal)
     this.#trustProblem = undefined
     this.#signer.wake()
-    this.#scheduleUpkeep(clock.now())
-    return 'done'
+    this.#scheduleUpkeep(this.#options.clock.now())
+    return undefined
   }
 
   /** The next look: when a root may begin to sign, and now and then for those that may be retired. */

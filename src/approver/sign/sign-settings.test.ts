@@ -22,6 +22,7 @@ signers:
     ca: { files: { certificate: tls.crt, key: tls.key } }
     usages: [client auth]
     longest: 1h
+    refreshAfter: 15m
     configMaps: { name: trust, namespaces: { matchLabels: { a: b, c: d } } }
 `)
   expect(signers).toEqual([
@@ -31,7 +32,7 @@ signers:
       configMaps: undefined,
     },
     {
-      profile: { signerName: 'example.com/pods', usages: ['client auth'], longest: hour },
+      profile: { signerName: 'example.com/pods', usages: ['client auth'], longest: hour, refreshAfter: hour / 4 },
       ca: { files: { certificate: 'tls.crt', key: 'tls.key' } },
       configMaps: { name: 'trust', key: 'ca.crt', labelSelector: 'a=b,c=d' },
     },

@@ -5,6 +5,7 @@ import { DurationError, parseGoDuration } from '../../runtime/go-duration.ts'
 import { keyUsages } from '../../x509/key-usage.ts'
 import { schemaProblems } from '../policy/schema-problems.ts'
 import type { SignerDescription } from './running-signer.ts'
+import { refreshMargin } from './pod-request.ts'
 import { defaultUsages } from './signer-profile.ts'
 
 /** What is signed where nothing is said, in Go's form. */
@@ -27,8 +28,8 @@ const signerName = v.pipe(
 
 const duration = v.pipe(v.string(), v.check(isLifetime, 'must be a duration from 10m on, such as 24h'))
 
-/** The least that a request may ask for (certificates.k8s.io/v1 expirationSeconds). */
-const shortest = 600_000
+/** The least that a request may ask for (certificates.k8s.io/v1 expirationSeconds), and the soonest refresh. */
+const shortest = refreshMargin
 
 function isLifetime(value: string): boolean {
   try {
@@ -59,6 +60,7 @@ const settingsSchema = v.strictObject({
         }),
         usages: v.optional(v.pipe(v.array(usage), v.minLength(1, 'must not be empty: leave it out'))),
         longest: v.optional(duration),
+        refreshAfter: v.optional(duration),
         configMaps: v.optional(
           v.strictObject({
             name: text,
@@ -89,12 +91,18 @@ export function readSignSettings(document: Field): {
 
 type SignerSettings = v.InferOutput<typeof settingsSchema>['signers'][number]
 
-function describe({ name, ca, usages, longest = defaultLongest, configMaps }: SignerSettings): SignerDescription {
+function describe(settings: SignerSettings): SignerDescription {
+  const { name, ca, usages, longest = defaultLongest, refreshAfter, configMaps } = settings
   const { secret, files } = ca
   const place = secret === undefined ? { files: files ?? { certificate: '', key: '' } } : { secret }
   const selector = Object.entries(configMaps?.namespaces.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`)
   return {
-    profile: { signerName: name, usages: usages ?? defaultUsages, longest: parseGoDuration(longest) },
+    profile: {
+      signerName: name,
+      usages: usages ?? defaultUsages,
+      longest: parseGoDuration(longest),
+      ...(refreshAfter !== undefined && { refreshAfter: parseGoDuration(refreshAfter) }),
+    },
     ca: place,
     configMaps: configMaps && {
       name: configMaps.name,

@@ -1,6 +1,6 @@
 import { canonicalUsage, type KeyUsage } from '../../x509/key-usage.ts'
+import { accountNames } from '../names/account-names.ts'
 import { type AskedCertificate } from '../request/asked-certificate.ts'
-import { type AskedNames, formatName } from '../request/asked-names.ts'
 
 /** What a signer signs, whoever approved it. */
 export interface SignerProfile {
@@ -9,6 +9,11 @@ export interface SignerProfile {
   readonly usages: readonly KeyUsage[]
   /** The longest life of a certificate, milliseconds from now; a request that asks for more gets this. */
   readonly longest: number
+  /**
+   * How long after its beginning the kubelet asks for a pod's next certificate, milliseconds. Where it is not said, after 60 to 70 % of
+   * the life.
+   */
+  readonly refreshAfter?: number
 }
 
 /** What a signer allows that says nothing else: certificates of TLS clients and servers. */
@@ -28,14 +33,8 @@ export function profileFaults(
   const faults = usages
     .filter((usage) => !allowed.has(canonicalUsage(usage)))
     .map((usage) => `signer ${profile.signerName} does not sign for the usage "${usage}"`)
-  return [...faults, ...reservedNames(names)]
-}
-
-/** To an API server that trusts the signer, these are Kubernetes' own users and groups. */
-function reservedNames(names: AskedNames): string[] {
-  return (['commonNames', 'organizations'] as const).flatMap((kind) =>
-    names[kind]
-      .filter((name) => name.startsWith('system:'))
-      .map((name) => `${formatName(kind, name)} is a name of Kubernetes itself, which begin with "system:"`),
+  const reserved = accountNames(names).map(
+    (name) => `${name} is a name of Kubernetes itself, which begin with "system:"`,
   )
+  return [...faults, ...reserved]
 }

@@ -166,6 +166,28 @@ test('without a CA that may sign a request waits, is told why, and is signed as 
   expect(written).toHaveLength(1)
 })
 
+test('a request that changes while it is signed is looked at once more, as it is then', async () => {
+  const gate = Promise.withResolvers<void>()
+  const certificates: unknown[] = []
+  const { signer, offer } = rig({
+    trust: { maySignFrom: () => now, reserve: () => gate.promise },
+    client: {
+      get: () => Promise.reject(new ApiError('GET', 404, {}, undefined)),
+      update: async (_resource, object) => {
+        certificates.push(object.metadata.resourceVersion)
+        return object
+      },
+    },
+  })
+  const { kind, object } = approvedRequest()
+  await offer({ kind, object })
+  await offer({ kind, object: { ...object, metadata: { ...object.metadata, resourceVersion: '8' } } })
+  expect([certificates, signer.waiting]).toEqual([[], 1])
+  gate.resolve()
+  await settled()
+  expect([certificates, signer.waiting]).toEqual([['7', '8'], 0])
+})
+
 test('requests of other signers and those that are not approved are not taken', async () => {
   const { signer, steps, offer } = rig()
   await offer(signingRequest())

@@ -4,18 +4,21 @@ import { ApiError } from '../../kubernetes/errors.ts'
 import { type EventRecorder, podReference } from '../../kubernetes/events.ts'
 import type { ObjectReference } from '../../kubernetes/object.ts'
 import { certificateSigningRequests, podCertificateRequests, type Resource } from '../../kubernetes/resource.ts'
+import { backoffDelay } from '../../runtime/backoff.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
+import { WorkQueue } from '../../runtime/work-queue.ts'
 import type { Decision } from '../decide.ts'
+import { auditFields } from '../live/decision-record.ts'
 import { formatRequest, type RequestObject } from '../request/request-object.ts'
 import { type CaChoice, type CaShelf, chooseCa } from './ca-shelf.ts'
 import { creatorObstacle } from './creator-admission.ts'
 import { isOpen, podTask, shortestPodLife, withPodCertificate, withPodCondition } from './pod-request.ts'
-import { type Outcome, RequestQueue } from './request-queue.ts'
 import type { SignMetrics } from './sign-metrics.ts'
 import type { SignerProfile } from './signer-profile.ts'
 import { shortestLife, signingTask, withCertificate, withFailure } from './signing-request.ts'
 import type { TrustPublisher } from './trust-publisher.ts'
+import { UndecidedError } from './undecided-error.ts'
 
 /** Decides the requests of pods, and remembers whose their keys are. */
 export interface PodDecider {
@@ -27,7 +30,7 @@ export interface PodDecider {
    * @param until - the end of the leaf, epoch milliseconds
    * @returns whether it is the owner's
    */
-  claim(decision: Decision, until: number): boolean
+  claim(request: PodCertificateRequest, decision: Decision, until: number): boolean
 }
 
 export interface SignerOptions {
@@ -48,6 +51,17 @@ export interface SignerOptions {
 
 type Kind = 'CertificateSigningRequest' | 'PodCertificateRequest'
 
+/** A request that is not settled, as a watch has shown it last, and how often it was looked at since. */
+interface OpenRequest {
+  readonly request: RequestObject
+  looks: number
+}
+
+/** How many requests are worked on at a time: mostly they wait for the API server. */
+const workers = 16
+/** The wait between two looks at what cannot be done yet, in milliseconds. */
+const retry = { first: 1_000, cap: 30_000 }
+
 /** Something that holds up a request until it is over. Nobody is told that it failed. */
 interface Wait {
   readonly reason: string
@@ -65,21 +79,26 @@ interface Wait {
  */
 export class Signer {
   readonly #options: SignerOptions
-  readonly #queue: RequestQueue<RequestObject>
+  /** By UID. */
+  readonly #open = new Map<string, OpenRequest>()
+  readonly #queue: WorkQueue
 
   constructor(options: SignerOptions) {
     this.#options = options
-    const { clock, random } = options
-    this.#queue = new RequestQueue({
+    const { clock, random, log } = options
+    this.#queue = new WorkQueue({
+      work: (uid, signal) => this.#work(uid, signal),
+      workers,
+      onFailure: (uid, error) => log.error({ error, uid }, 'a request cannot be looked at, tried again'),
       clock,
       random,
-      work: (request, attempt, signal) => this.#look(request, attempt, signal),
+      log,
     })
   }
 
   /** How many requests are not settled. */
   get waiting(): number {
-    return this.#queue.size
+    return this.#open.size
   }
 
   /** A request as a watch has shown it. */
@@ -90,55 +109,82 @@ export class Signer {
       kind === 'CertificateSigningRequest'
         ? signingTask(object, this.#options.profile).is !== 'nothing'
         : isOpen(object) && this.#options.pods !== undefined
-    if (isOurs) this.#queue.offer(object.metadata.uid ?? '', request)
-    else this.#queue.forget(object.metadata.uid ?? '')
+    const { uid = '' } = object.metadata
+    if (!isOurs) {
+      this.forget(uid)
+      return
+    }
+    this.#open.set(uid, { request, looks: 0 })
+    this.#queue.add(uid)
   }
 
   /** A request that is gone, by its UID. */
   forget(uid: string): void {
+    this.#open.delete(uid)
     this.#queue.forget(uid)
   }
 
   /** CAs, trust, policies or what these rest on have changed: whatever waits is looked at again. */
   wake(): void {
-    this.#queue.wake()
+    for (const [uid, open] of this.#open) {
+      open.looks = 0
+      this.#queue.add(uid)
+    }
   }
 
   async close(): Promise<void> {
     await this.#queue.close()
   }
 
-  async #look(request: RequestObject, attempt: number, signal: AbortSignal): Promise<Outcome> {
-    if (request.kind === 'CertificateRequest') return 'done'
+  async #work(uid: string, signal: AbortSignal): Promise<number | undefined> {
+    const open = this.#open.get(uid)
+    if (open === undefined) return undefined
+    open.looks += 1
+    const isSettled = await this.#look(open.request, open.looks, signal)
+    // What has come meanwhile is looked at next.
+    if (this.#open.get(uid) !== open) return undefined
+    if (!isSettled) return backoffDelay(Math.max(1, open.looks), { ...retry, random: this.#options.random })
+    this.#open.delete(uid)
+    return undefined
+  }
+
+  /**
+   * Does what can be done about a request.
+   *
+   * @param look - 1 the first time
+   * @returns whether nothing is left to be done
+   */
+  async #look(request: RequestObject, look: number, signal: AbortSignal): Promise<boolean> {
+    if (request.kind === 'CertificateRequest') return true
     const { kind } = request
     try {
       const wait =
         request.kind === 'CertificateSigningRequest'
           ? await this.#signRequest(
-              await this.#latest(certificateSigningRequests, request.object, attempt, signal),
+              await this.#latest(certificateSigningRequests, request.object, look, signal),
               signal,
             )
-          : await this.#signForPod(await this.#latest(podCertificateRequests, request.object, attempt, signal), signal)
-      if (wait === undefined) return 'done'
+          : await this.#signForPod(await this.#latest(podCertificateRequests, request.object, look, signal), signal)
+      if (wait === undefined) return true
       this.#reportWait(request, kind, wait)
     } catch (error) {
-      if (signal.aborted || (error instanceof ApiError && error.status === 404)) return 'done'
+      if (signal.aborted || (error instanceof ApiError && error.status === 404)) return true
       this.#options.metrics.waits.inc({ signer: this.#options.profile.signerName, kind, reason: 'Trouble' })
-      // Changed by somebody, or the answer to our own write got lost: it is read again.
-      const isConflict = error instanceof ApiError && error.status === 409
-      if (!isConflict) this.#options.log.warn({ error, request: formatRequest(request) }, 'signing is tried again')
+      // Changed by somebody, or the answer to our own write got lost: it is read again. The other is no trouble, it only takes time.
+      const isExpected = error instanceof UndecidedError || (error instanceof ApiError && error.status === 409)
+      if (!isExpected) this.#options.log.warn({ error, request: formatRequest(request) }, 'signing is tried again')
     }
-    return 'again'
+    return false
   }
 
   /** The first look takes what the watch has shown, which the version guards; every other one reads it. */
   async #latest<T extends CertificateSigningRequest | PodCertificateRequest>(
     resource: Resource<T>,
     object: T,
-    attempt: number,
+    look: number,
     signal: AbortSignal,
   ): Promise<T | undefined> {
-    if (attempt === 1) return object
+    if (look === 1) return object
     const { name = '', namespace, uid } = object.metadata
     const latest = await this.#options.client.get(resource, { name, namespace }, { signal })
     return latest.metadata.uid === uid ? latest : undefined
@@ -151,7 +197,8 @@ export class Signer {
     const request = { kind: 'CertificateSigningRequest', object } as const
     if (task.is === 'fail') {
       await client.update(certificateSigningRequests, withFailure(object, task.why), { subresource: 'status', signal })
-      this.#reportEnd(request, 'failed', { type: 'Warning', reason: 'SignerValidationFailure', message: task.why })
+      const text = { type: 'Warning', reason: 'SignerValidationFailure', message: task.why } as const
+      this.#reportEnd(request, 'failed', { username: object.spec.username }, text)
       return undefined
     }
     const now = clock.now()
@@ -160,7 +207,7 @@ export class Signer {
     const signed = task.sign(choice.ca, now)
     await this.#options.trust.reserve(choice.ca.root, signed.leaf.notAfter, signal)
     await client.update(certificateSigningRequests, withCertificate(object, signed), { subresource: 'status', signal })
-    this.#reportEnd(request, 'issued')
+    this.#reportEnd(request, 'issued', { username: object.spec.username, serial: signed.leaf.serial })
     return undefined
   }
 
@@ -185,19 +232,20 @@ export class Signer {
       case 'deny': {
         const denied = withPodCondition(object, 'Denied', task.reason, task.why, now)
         await client.update(podCertificateRequests, denied, { subresource: 'status', signal })
-        this.#reportEnd(request, 'denied', { type: 'Warning', reason: task.reason, message: task.why })
+        const text = { type: 'Warning', reason: task.reason, message: task.why } as const
+        this.#reportEnd(request, 'denied', auditFields(request, decision, false), text)
         return undefined
       }
       case 'sign': {
         const { times } = task
-        if (!pods.claim(decision, times.notAfter)) {
+        if (!pods.claim(object, decision, times.notAfter)) {
           return { reason: 'KeyInUse', why: 'the key belongs to another owner', isNews: true }
         }
         const signed = task.sign()
         await trust.reserve(task.ca.root, times.notAfter, signal)
         const issued = withPodCertificate(object, signed, times, now)
         await client.update(podCertificateRequests, issued, { subresource: 'status', signal })
-        this.#reportEnd(request, 'issued')
+        this.#reportEnd(request, 'issued', { ...auditFields(request, decision, false), serial: signed.leaf.serial })
         return undefined
       }
     }
@@ -213,6 +261,7 @@ export class Signer {
   #reportEnd(
     request: Exclude<RequestObject, { kind: 'CertificateRequest' }>,
     outcome: 'issued' | 'failed' | 'denied',
+    audit: object,
     text?: { readonly type: 'Warning'; readonly reason: string; readonly message: string },
   ): void {
     const { metrics, profile, log, events } = this.#options
@@ -220,6 +269,7 @@ export class Signer {
     const { name = '', namespace, uid } = request.object.metadata
     log.info(
       {
+        ...audit,
         audit: true,
         signer: profile.signerName,
         kind: request.kind,

@@ -1,4 +1,4 @@
-import { didYouMean } from '../../volume/did-you-mean.ts'
+import { didYouMean } from '../../runtime/did-you-mean.ts'
 import type { PodReference } from '../issuer.ts'
 
 /** A role's name in Vault, in which the pod's namespace and service account may stand. */

@@ -1,4 +1,10 @@
-import type { WatchedKind } from './cluster-view.ts'
+import type { Outage } from './reflector.ts'
+
+/** A watch, and how to call it before people. */
+export interface Watched {
+  readonly what: string
+  readonly outage: () => Outage | undefined
+}
 
 /** How long a watch may be without its API server before somebody has to look at it, in milliseconds. */
 const watchPatience = 60_000
@@ -8,7 +14,7 @@ const watchPatience = 60_000
  *
  * @param now - epoch milliseconds
  */
-export function outageProblems(watches: readonly WatchedKind[], now: number): readonly string[] {
+export function outageProblems(watches: readonly Watched[], now: number): readonly string[] {
   return watches.flatMap(({ what, outage }) => {
     const known = outage()
     if (known === undefined || now - known.since < watchPatience) return []

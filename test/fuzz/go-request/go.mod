@@ -1,0 +1,3 @@
+module podpass/go-request
+
+go 1.24
