@@ -1,13 +1,6 @@
-import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from '@bufbuild/protobuf'
+import { Client, credentials } from '@grpc/grpc-js'
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
+import { callUnary } from './grpc-call.ts'
 
 /** Calls the unary methods of services on one Unix socket. */
 export class UnixClient {
@@ -31,20 +24,7 @@ export class UnixClient {
     request: MessageInitShape<Input>,
     timeout = 120_000,
   ): Promise<MessageShape<Output>> {
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
-        `/${method.parent.typeName}/${method.name}`,
-        (value: MessageShape<Input>) => Buffer.from(toBinary(method.input, value)),
-        (bytes: Buffer) => fromBinary(method.output, bytes),
-        create(method.input, request),
-        { deadline: Date.now() + timeout },
-        (error: ServiceError | null, response?: MessageShape<Output>) => {
-          if (error !== null) reject(error)
-          else if (response === undefined) reject(new Error(`${method.name} was answered without a message`))
-          else resolve(response)
-        },
-      )
-    })
+    return callUnary(this.#client, method, request, { timeout })
   }
 
   close(): void {

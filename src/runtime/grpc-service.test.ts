@@ -15,9 +15,9 @@ import {
   NodeUnpublishVolumeResponseSchema,
 } from '../gen/csi/v1/csi_pb.ts'
 import { UnixClient } from './grpc-client.ts'
-import { implementation, serviceDefinition, type UnaryMethods } from './grpc-service.ts'
+import { implementation, serviceDefinition, type ServiceMethods } from './grpc-service.ts'
 
-test('a service is described by its full names, and every method is unary', () => {
+test('a service is described by its full names, and those of the driver are all unary', () => {
   const definition = serviceDefinition(Node)
   expect(Object.keys(definition)).toEqual(Node.methods.map(({ localName }) => localName))
   expect(definition['nodePublishVolume']).toMatchObject({
@@ -37,7 +37,7 @@ describe('a service on a socket', () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'podpass-'))
     server = new Server()
-    const methods: UnaryMethods<typeof Node> = {
+    const methods: ServiceMethods<typeof Node> = {
       nodePublishVolume: (call, answer) => {
         published = call.request
         publish(call, answer)

@@ -1,5 +1,17 @@
-import type { handleUnaryCall, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
-import { type DescMessage, type DescService, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf'
+import type {
+  handleServerStreamingCall,
+  handleUnaryCall,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf'
 
 /** Binds a message's descriptor to the two functions that grpc-js calls. */
 function codec<Message extends DescMessage>(message: Message) {
@@ -9,7 +21,7 @@ function codec<Message extends DescMessage>(message: Message) {
   }
 }
 
-/** Describes a service of protobuf-es to grpc-js; every method is unary. */
+/** Describes a service of protobuf-es to grpc-js; its methods take one message each. */
 export function serviceDefinition(service: DescService): ServiceDefinition {
   return Object.fromEntries(
     service.methods.map((method) => {
@@ -20,7 +32,7 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
         {
           path: `/${service.typeName}/${method.name}`,
           requestStream: false,
-          responseStream: false,
+          responseStream: method.methodKind === 'server_streaming',
           requestSerialize: request.serialize,
           requestDeserialize: request.deserialize,
           responseSerialize: response.serialize,
@@ -31,17 +43,18 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
   )
 }
 
-/** The unary methods of a service, each under its local name. */
-export type UnaryMethods<Service extends DescService> = {
-  readonly [Name in keyof Service['method']]: handleUnaryCall<
-    MessageShape<Service['method'][Name]['input']>,
-    MessageShape<Service['method'][Name]['output']>
-  >
+type Handler<Method extends DescMethod> = Method extends { readonly methodKind: 'server_streaming' }
+  ? handleServerStreamingCall<MessageShape<Method['input']>, MessageShape<Method['output']>>
+  : handleUnaryCall<MessageShape<Method['input']>, MessageShape<Method['output']>>
+
+/** The methods of a service, each under its local name. */
+export type ServiceMethods<Service extends DescService> = {
+  readonly [Name in keyof Service['method']]: Handler<Service['method'][Name]>
 }
 
-/** The unary methods of a service, in the type that grpc-js takes. */
+/** The methods of a service, in the type that grpc-js takes. */
 export function implementation<Service extends DescService>(
-  methods: UnaryMethods<Service>,
+  methods: ServiceMethods<Service>,
 ): UntypedServiceImplementation {
   return methods
 }

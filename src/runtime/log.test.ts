@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import type { LogLevel } from './log.ts'
+import { createLog, type LogLevel } from './log.ts'
 
 /** What a program that has a log writes, one object a line. */
 async function linesOf(level: LogLevel, source: string): Promise<Record<string, unknown>[]> {
@@ -70,4 +72,23 @@ test('the last line is written, whatever ends the process', async () => {
     signal: 'SIGKILL',
     stderr: expect.stringContaining('last words') as string,
   })
+})
+
+test('a log goes to a file, behind what is there, as pairs of key and value', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'log-'))
+  try {
+    const path = join(folder, 'registrar.log')
+    for (const message of ['one', 'two words'])
+      createLog('info', { format: 'text', path }).warn({ pod: 'shop/web-0', count: 2, left: ['a'] }, message)
+    expect((await readFile(path, 'utf8')).replaceAll(/^time=[^ ]+Z/gm, 'time=T')).toBe(
+      'time=T level=warn msg=one pod=shop/web-0 count=2 left="[\\"a\\"]"\n' +
+        'time=T level=warn msg="two words" pod=shop/web-0 count=2 left="[\\"a\\"]"\n',
+    )
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('a log whose file cannot be opened is none', () => {
+  expect(() => createLog('info', { format: 'json', path: '/nowhere/at/all.log' })).toThrow(/ENOENT/)
 })

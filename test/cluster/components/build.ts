@@ -13,6 +13,8 @@ export interface Component {
   readonly version: string
   /** Holds its recipe and our own Go files for it. What is in it decides whether a cached build still fits. */
   readonly directory: string
+  /** Part of it is C, so a C compiler builds it and it is linked to this machine's C library. */
+  readonly needsC?: true
   build(workplace: Workplace): Promise<void>
 }
 
@@ -65,6 +67,11 @@ async function build(component: Component, directory: string, say: (line: string
       `${title} is built from Go modules, and there is no go command here. Install Go 1.26 or newer, from https://go.dev/dl or your distribution.`,
     )
   }
+  if (component.needsC && !(await findProgram('gcc'))) {
+    throw new PrerequisiteMissingError(
+      `Part of ${title} is C, and there is no gcc here. On Debian: apt-get install -y gcc libc6-dev`,
+    )
+  }
   const started = performance.now()
   const elapsed = (): string => `${Math.round((performance.now() - started) / 1000)} s`
   let step = ''
@@ -87,7 +94,12 @@ async function build(component: Component, directory: string, say: (line: string
       go: (...args) => {
         step = `go ${args.slice(0, args[0] === 'mod' ? 2 : 1).join(' ')}`
         // A go.work or a repository further up, such as one of the home directory, is none of ours.
-        const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-buildvcs=false', GOTMPDIR: goDirectory }
+        const env = {
+          CGO_ENABLED: component.needsC ? '1' : '0',
+          GOWORK: 'off',
+          GOFLAGS: '-buildvcs=false',
+          GOTMPDIR: goDirectory,
+        }
         return run('go', args, { cwd: workDirectory, env })
       },
     })
