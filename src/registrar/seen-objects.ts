@@ -1,0 +1,11 @@
+import type { ObservedNode, ObservedPod, ServiceAddress } from './observed.ts'
+
+/** What is known of a cluster's objects: by watches that go on, or as they were at one moment. */
+export interface SeenObjects {
+  pod(namespace: string, name: string): ObservedPod | undefined
+  pods(): IteratorObject<ObservedPod>
+  node(name: string): ObservedNode | undefined
+  nodes(): IteratorObject<ObservedNode>
+  /** The addresses of services that lead to a pod; none where they are not followed. */
+  addresses(namespace: string, name: string): readonly ServiceAddress[]
+}
