@@ -4,15 +4,7 @@ import { setFlagsFromString } from 'node:v8'
  * With these a driver under load takes a fraction of the memory, at the cost of calls a second that no kubelet makes: no optimizing
  * compilers, a young generation that stays at its first megabyte, and memory before speed where V8 has the choice.
  */
-const memoryFlags = [
-  '--no-opt',
-  '--no-maglev',
-  '--semi-space-growth-factor=1',
-  '--optimize-for-size',
-  // What a burst has left is given back some seconds after it; V8 waits for half a minute by itself, and for another 8 s.
-  '--gc-memory-reducer-start-delay-ms=2000',
-  '--memory-reducer-delay-ms=2000',
-]
+const memoryFlags = ['--no-opt', '--no-maglev', '--semi-space-growth-factor=1', '--optimize-for-size']
 
 /**
  * Sets V8 to save memory. To be called once all modules are loaded: V8 takes no code cache of other flags, and on the command line these
