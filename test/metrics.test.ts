@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createApproverMetrics, registerApproverFigures } from '../src/approver/live/approver-metrics.ts'
 import { registerApiMetrics } from '../src/driver/api-metrics.ts'
 import { phases } from '../src/driver/metrics.ts'
+import { createSyncMetrics, registerSyncFigures } from '../src/registrar/sync/sync-metrics.ts'
 import { IssuerUnavailableError, RequestDeniedError } from '../src/issuer/errors.ts'
 import { silentLog } from '../src/runtime/log.ts'
 import { type MetricsServer, serveMetrics } from '../src/runtime/metrics-server.ts'
@@ -79,6 +80,21 @@ function approverRegistry(): Registry {
   const figures = { waiting: () => new Map(), policies: () => ({ used: 0, unready: 0 }), queued: () => 0 }
   registerApproverFigures(registry, { ...figures, ready: () => true })
   return registry
+}
+
+/** What `podpass registrar` serves, but for what every process does. */
+function registrarRegistry(): Registry {
+  const registry = new Registry()
+  createSyncMetrics(registry)
+  const counts = { entries: 1, dirty: 0, retrying: 0, waitingDeletes: 0, isFuseTripped: false }
+  registerSyncFigures(registry, () => ({ ...counts, troubled: new Map([['conflict', 2]]) }))
+  return registry
+}
+
+/** The pages of all roles. */
+async function pages(): Promise<string> {
+  const others = [approverRegistry(), registrarRegistry()].map((registry) => registry.metrics())
+  return [await scrape(), ...(await Promise.all(others))].join('')
 }
 
 const hour = 3600_000
@@ -197,8 +213,7 @@ test('the documentation names every metric with its type, and no other', async (
   const documented = [...text.matchAll(/^\| `([a-z_]+)`[^|]*\| (counter|gauge|histogram) /gm)].map(
     ([, name, type]) => `${name} ${type}`,
   )
-  const pages = (await scrape()) + (await approverRegistry().metrics())
-  const served = [...pages.matchAll(/^# TYPE (\S+ \S+)$/gm)].map(([, line = '']) => line)
+  const served = [...(await pages()).matchAll(/^# TYPE (\S+ \S+)$/gm)].map(([, line = '']) => line)
   expect(documented.toSorted()).toEqual(served.toSorted())
 })
 
@@ -206,8 +221,7 @@ test('every metric that an alert of the documentation asks for is there', async 
   const text = await readFile(join(import.meta.dirname, '../docs/metrics.md'), 'utf8')
   const expressions = [...text.matchAll(/^ +expr: (.+)$/gm)].map(([, expression = '']) => expression)
   expect(expressions.length).toBeGreaterThan(5)
-  const pages = (await scrape()) + (await approverRegistry().metrics())
-  const served = new Set([...pages.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name))
+  const served = new Set([...(await pages()).matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name))
   for (const expression of expressions) {
     for (const [name] of expression.matchAll(/\b(?:podpass|certmanager_csi|process)_\w+/g)) {
       expect(served).toContain(

@@ -4,6 +4,7 @@ import { convertCommand } from './approver-convert.ts'
 import { explainCommand } from './approver-explain.ts'
 import { addApproverRunOptions, type ApproverRunFlags } from './approver-flags.ts'
 import { signCommand } from './approver-sign.ts'
+import { refuseFlagsBefore } from './help.ts'
 
 const examples = `
 Examples:
@@ -20,12 +21,6 @@ Examples:
 Switch other approvers off first: cert-manager approves every CertificateRequest by itself unless it runs with
 --controllers=*,-certificaterequests-approver. See docs/approver.md.
 SIGTERM and SIGINT end it; another replica goes on.`
-
-/** A flag before a command is the approver's, and the command would do without it: perhaps in another cluster. */
-function refuseFlagsBefore(approver: Command, command: Command): void {
-  const given = approver.options.find((option) => approver.getOptionValueSource(option.attributeName()) === 'cli')
-  if (given !== undefined) approver.error(`error: ${given.long} must stand behind ${command.name()}`)
-}
 
 /** `podpass approver`: who may have which certificate. */
 export function approverCommand(): Command {

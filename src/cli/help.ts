@@ -24,11 +24,20 @@ export function inheritSettings(parent: Command): void {
   for (const command of parent.commands) {
     // This one is each command's own, and commander tells it to nobody else.
     const hasPositionalOptions = Reflect.get(command, '_enablePositionalOptions') === true
+    // A command with exit codes of its own keeps them.
+    const ownExit: unknown = Reflect.get(command, '_exitCallback')
     command.copyInheritedSettings(parent).enablePositionalOptions(hasPositionalOptions)
+    if (ownExit) Reflect.set(command, '_exitCallback', ownExit)
     // Commander would only count the words that are too many; refuseUnknownCommand names them.
     if (command.commands.length > 0) command.allowExcessArguments()
     inheritSettings(command)
   }
+}
+
+/** A flag before a command is that of the one above it, and the command would do without it: perhaps in another cluster. */
+export function refuseFlagsBefore(above: Command, command: Command): void {
+  const given = above.options.find((option) => above.getOptionValueSource(option.attributeName()) === 'cli')
+  if (given !== undefined) command.error(`error: ${given.long} must stand behind ${command.name()}`)
 }
 
 /** Ends with an error where a command that has others below it is followed by a word that is none of them. */

@@ -101,3 +101,12 @@ test('a file that cannot be used is a mistake of who starts it, with everything 
   await expect(settings).rejects.toThrow(UsageError)
   await expect(settings).rejects.toThrow(/termination must be .*\n.*metrics_addr must be/)
 })
+
+test('a template that would fail for every pod is such a mistake, told before anything is asked', async () => {
+  const path = await file('')
+  const text = 'mode = "crd" trust_domain = "example.org" cluster = "c" server_socket_path = "/api.sock"'
+  await writeFile(path, `${text} identity_template = "ns/{{.Pod.Nam}}"`)
+  const settings = registrarSettings(await flagsOf('registrar', '--config', path))
+  await expect(settings).rejects.toThrow(UsageError)
+  await expect(settings).rejects.toThrow(/identity template: line 1: .* Nam /)
+})

@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander'
 import { RegistrarConfigError } from '../registrar/config/config-error.ts'
 import { type ConfigReading, readRegistrarConfig } from '../registrar/config/read-config.ts'
+import { identityRules } from '../registrar/desired/identity-rules.ts'
+import { PodTemplateError } from '../registrar/template/pod-template.ts'
 import type { LogLevel } from '../runtime/log.ts'
 import { type ConnectionFlags, connectionOptions, type RateFlags, rateOptions } from './connection.ts'
 import { parseBindAddress, parseBoolean, parseLogLevel } from './flag-values.ts'
@@ -62,14 +64,34 @@ export interface RegistrarSettings extends ConfigReading {
  * @throws {UsageError} with everything that is wrong in the file, a line each
  */
 export async function registrarSettings(flags: RegistrarFlags): Promise<RegistrarSettings> {
-  const { config, warnings } = await readRegistrarConfig(flags.config).catch((error: unknown) => {
-    throw error instanceof RegistrarConfigError ? new UsageError(error.message, { cause: error }) : error
-  })
-  const kubeconfig = flags.kubeconfig ?? config.kubeconfig
+  const { config, warnings, connection } = await readRegistrarSettings(flags)
   return {
     config: { ...config, metricsAddress: flags.metricsBindAddress ?? config.metricsAddress },
     warnings,
-    connection: kubeconfig === undefined ? flags : { ...flags, kubeconfig },
+    connection,
     logLevel: flags.logLevel ?? config.log.level,
   }
+}
+
+/**
+ * Reads the file.
+ *
+ * @throws {UsageError} with everything that is wrong in it, a line each
+ */
+export async function readRegistrarSettings(
+  flags: ConnectionFlags & Pick<RegistrarFlags, 'config'>,
+): Promise<ConfigReading & Pick<RegistrarSettings, 'connection'>> {
+  const reading = await readUsableConfig(flags.config).catch((error: unknown) => {
+    const isTheFile = error instanceof RegistrarConfigError || error instanceof PodTemplateError
+    throw isTheFile ? new UsageError(error.message, { cause: error }) : error
+  })
+  const kubeconfig = flags.kubeconfig ?? reading.config.kubeconfig
+  return { ...reading, connection: kubeconfig === undefined ? flags : { ...flags, kubeconfig } }
+}
+
+/** Templates are tried, too: they would fail for every pod. */
+async function readUsableConfig(path: string): Promise<ConfigReading> {
+  const reading = await readRegistrarConfig(path)
+  identityRules(reading.config)
+  return reading
 }

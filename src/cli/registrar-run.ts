@@ -3,20 +3,19 @@ import { hostname } from 'node:os'
 import { Registry } from 'prom-client'
 import { KubernetesClient } from '../kubernetes/client.ts'
 import { EventRecorder } from '../kubernetes/events.ts'
-import type { ServerAddress } from '../registrar/config/registrar-config.ts'
 import { runAsRegistrar } from '../registrar/live/leadership.ts'
 import { openRegistrar } from '../registrar/live/open-registrar.ts'
 import { createSyncMetrics, registerSyncFigures } from '../registrar/sync/sync-metrics.ts'
 import { formerWebhookWarnings } from '../registrar/webhook/former-webhooks.ts'
-import { type Clock, systemClock } from '../runtime/clock.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { serveMetrics } from '../runtime/metrics-server.ts'
 import { registerProcessMetrics } from '../runtime/process-metrics.ts'
 import { stopSignal } from '../runtime/stop-signal.ts'
-import { ServerClient } from '../spire/server-client.ts'
-import { WorkloadApi } from '../spire/workload-api.ts'
 import { connectionConfig, rateLimits } from './connection.ts'
+import { saveMemoryAtFullSpeed } from './memory-flags.ts'
 import { type RegistrarFlags, registrarSettings } from './registrar-flags.ts'
+import { connectServer } from './registrar-server.ts'
 import { programVersion } from './version.ts'
 
 /**
@@ -27,6 +26,7 @@ import { programVersion } from './version.ts'
  * @throws {TakeoverRefusedError}
  */
 export async function runRegistrar(flags: RegistrarFlags): Promise<void> {
+  saveMemoryAtFullSpeed()
   const { config, warnings, connection, logLevel } = await registrarSettings(flags)
   const clock = systemClock
   const log = createLog(logLevel, config.log)
@@ -42,7 +42,10 @@ export async function runRegistrar(flags: RegistrarFlags): Promise<void> {
     ...rateLimits(flags),
   })
   parts.defer(() => client.close())
-  const { server, ownId } = await connectServer(parts, config.server, config.trustDomain, clock, log, stopping)
+  const { server, ownId: whoAmI } = connectServer(parts, config.server, config.trustDomain, clock, log)
+  // Nothing can be written before it is there, and its entry must be known from the first look on.
+  const ownId = await whoAmI(stopping)
+  if (ownId !== undefined) log.info({ spiffeId: ownId }, 'this registrar has an SVID')
   const events = new EventRecorder({ client, component: 'podpass-registrar', instance, log, clock })
   parts.defer(() => events.close())
   const registry = new Registry()
@@ -94,28 +97,4 @@ async function warnOfFormerWebhooks(client: KubernetesClient, log: Log, signal: 
   } catch (error) {
     if (!signal.aborted) log.debug({ error }, 'whether there is a webhook configuration left over cannot be read')
   }
-}
-
-/** @returns the SPIRE server, and the registrar's own SPIFFE ID where it has one */
-async function connectServer(
-  parts: AsyncDisposableStack,
-  address: ServerAddress,
-  trustDomain: string,
-  clock: Clock,
-  log: Log,
-  signal: AbortSignal,
-): Promise<{ readonly server: ServerClient; readonly ownId: string | undefined }> {
-  if (address.by === 'socket') {
-    const server = new ServerClient({ endpoint: { by: 'socket', path: address.path }, trustDomain, clock })
-    parts.defer(() => server.close())
-    return { server, ownId: undefined }
-  }
-  const identity = new WorkloadApi({ address: address.agentSocketPath, trustDomain, clock, log })
-  parts.defer(() => identity.close())
-  const server = new ServerClient({ endpoint: { by: 'tcp', address: address.address, identity }, trustDomain, clock })
-  parts.defer(() => server.close())
-  // Nothing can be written before it is there, and its entry must be known from the first look on.
-  const { spiffeId } = await identity.current(signal)
-  log.info({ spiffeId }, 'this registrar has an SVID')
-  return { server, ownId: spiffeId }
 }

@@ -1,10 +1,19 @@
 import { Command } from 'commander'
+import { refuseFlagsBefore } from './help.ts'
+import { explainPodCommand } from './registrar-explain.ts'
 import { addRegistrarOptions, type RegistrarFlags } from './registrar-flags.ts'
+import { planCommand } from './registrar-plan.ts'
 
 const examples = `
 Examples:
   # As its Deployment runs it, with the file that the old registrar had
   podpass registrar --config /run/spire/k8s-registrar/k8s-workload-registrar.conf
+
+  # What would it write? Nothing is written
+  podpass registrar plan --config registrar.conf --kubeconfig ~/.kube/config
+
+  # Why has this pod no identity?
+  podpass registrar explain shop/web-0 --config registrar.conf --kubeconfig ~/.kube/config
 
   # From outside of the cluster, with more in the log
   podpass registrar --config registrar.conf --kubeconfig ~/.kube/config -v debug
@@ -28,11 +37,12 @@ SIGTERM and SIGINT end it; another replica goes on.`
  */
 export function registrarCommand(run: (flags: RegistrarFlags) => Promise<void>): Command {
   const command = new Command('registrar')
-    .summary('make entries in SPIRE for pods, as k8s-workload-registrar does')
+    .summary('make entries in SPIRE for pods, as k8s-workload-registrar does; plan and explain them')
     .description('Makes entries in a SPIRE server for the pods of a cluster. See docs/registrar.md for its file.')
     // Flags behind a command are its own.
     .enablePositionalOptions()
     .addHelpText('after', examples)
+    .hook('preSubcommand', refuseFlagsBefore)
     .action(run)
-  return addRegistrarOptions(command)
+  return addRegistrarOptions(command).addCommand(planCommand()).addCommand(explainPodCommand())
 }

@@ -114,12 +114,15 @@ export interface PodVolume {
 /** discovery.k8s.io/v1 EndpointSlice: a part of the addresses of a service, which the label `kubernetes.io/service-name` names. */
 export interface EndpointSlice extends KubernetesObject {
   readonly addressType?: string
-  readonly endpoints?: readonly {
-    readonly addresses?: readonly string[]
-    readonly hostname?: string
-    readonly conditions?: { readonly ready?: boolean }
-    readonly targetRef?: Partial<ObjectReference>
-  }[]
+  /** Null where the last one has left: the field is required, and Go writes an empty list so. */
+  readonly endpoints?:
+    | readonly {
+        readonly addresses?: readonly string[]
+        readonly hostname?: string
+        readonly conditions?: { readonly ready?: boolean }
+        readonly targetRef?: Partial<ObjectReference>
+      }[]
+    | null
 }
 
 /** core/v1 Endpoints: all addresses of the service of its name, as clusters without EndpointSlices have them. */

@@ -14,7 +14,7 @@ export interface Sources {
 }
 
 /** More than any manifest needs, and little enough to hold in memory, in bytes. */
-const largestSource = 16 * 1024 * 1024
+const largestManifest = 16 * 1024 * 1024
 
 const systemReasons: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
@@ -26,9 +26,14 @@ const systemReasons: Readonly<Record<string, string>> = {
  * Reads every file, in order; `-` is standard input.
  *
  * @param input - what `-` stands for
+ * @param largest - how many bytes one may have. @default {16 MiB}
  * @returns the texts, and a problem for each file that cannot be read
  */
-export async function readSources(files: readonly string[], input: AsyncIterable<Uint8Array>): Promise<Sources> {
+export async function readSources(
+  files: readonly string[],
+  input: AsyncIterable<Uint8Array>,
+  largest = largestManifest,
+): Promise<Sources> {
   const sources: Source[] = []
   const problems: Problem[] = []
   for (const file of files) {
@@ -38,7 +43,7 @@ export async function readSources(files: readonly string[], input: AsyncIterable
       continue
     }
     try {
-      const bytes = file === '-' ? await collect(input) : await readWhole(file)
+      const bytes = file === '-' ? await collect(input, largest) : await readWhole(file, largest)
       sources.push({ name, text: decodeText(bytes) })
     } catch (error) {
       problems.push({ location: { source: name }, message: reason(error) })
@@ -73,22 +78,22 @@ function markOf(bytes: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16be' {
   return 'utf-8'
 }
 
-async function readWhole(path: string): Promise<Uint8Array> {
+async function readWhole(path: string, largest: number): Promise<Uint8Array> {
   const file = await open(path)
   try {
     // A stream, since a pipe or a device has no size to ask for.
-    return await collect(file.createReadStream({ autoClose: false }) as AsyncIterable<Uint8Array>)
+    return await collect(file.createReadStream({ autoClose: false }) as AsyncIterable<Uint8Array>, largest)
   } finally {
     await file.close()
   }
 }
 
-async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+async function collect(chunks: AsyncIterable<Uint8Array>, largest: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let size = 0
   for await (const part of chunks) {
     size += part.byteLength
-    if (size > largestSource) throw new SourceError(`is larger than ${largestSource / 1024 / 1024} MiB`)
+    if (size > largest) throw new SourceError(`is larger than ${largest / 1024 / 1024} MiB`)
     parts.push(part)
   }
   return Buffer.concat(parts)

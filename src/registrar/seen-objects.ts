@@ -9,3 +9,9 @@ export interface SeenObjects {
   /** The addresses of services that lead to a pod; none where they are not followed. */
   addresses(namespace: string, name: string): readonly ServiceAddress[]
 }
+
+/** Where services lead, by the UIDs of pods: a pod's successor of the same name has another. */
+export interface ServedPods {
+  /** The addresses of services that lead to a pod; none where they are not followed. */
+  addressesOfPod(namespace: string, uid: string): readonly ServiceAddress[]
+}

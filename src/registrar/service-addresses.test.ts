@@ -33,6 +33,7 @@ test.each<[string, Partial<EndpointSlice>]>([
   ['leads to no pod', { endpoints: [{ addresses: ['10.0.0.7'], targetRef: { ...target, kind: 'VirtualMachine' } }] }],
   ['leads to nothing that is named', { endpoints: [{ addresses: ['10.0.0.7'] }] }],
   ['is empty', { endpoints: [] }],
+  ['is empty as the API server shows it', { endpoints: null }],
 ])('a slice that %s adds nothing', (_, changes) => {
   expect(addressesOfSlice({ ...slice, ...changes })).toEqual([])
 })

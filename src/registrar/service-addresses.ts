@@ -12,10 +12,10 @@ export interface PodAddress {
 const serviceLabel = 'kubernetes.io/service-name'
 
 /** The addresses of an EndpointSlice that lead to pods. One of another namespace's pod is not believed: whoever writes it names that pod. */
-export function addressesOfSlice({ metadata, endpoints = [], addressType }: EndpointSlice): readonly PodAddress[] {
+export function addressesOfSlice({ metadata, endpoints, addressType }: EndpointSlice): readonly PodAddress[] {
   const service = metadata.labels?.[serviceLabel] ?? ''
   if (service === '' || addressType === 'FQDN') return []
-  return endpoints.flatMap(({ addresses = [], hostname = '', conditions, targetRef }) =>
+  return (endpoints ?? []).flatMap(({ addresses = [], hostname = '', conditions, targetRef }) =>
     // An unknown condition is to be taken for ready (EndpointConditions).
     addresses.flatMap((ip) =>
       podAddress(metadata, targetRef, { service, ip, hostname, ready: conditions?.ready ?? true }),

@@ -146,6 +146,9 @@ export class ControlPlane {
       'service-account-issuer': 'https://kubernetes.default.svc',
       'service-account-signing-key-file': join(pki, 'service-accounts.key'),
       'service-account-key-file': join(pki, 'service-accounts.pub'),
+      // Nothing leads from the addresses of services to their pods here, so it asks the pods themselves.
+      'enable-aggregator-routing': true,
+      'admission-control-config-file': join(directory, 'admission.json'),
       // Without it, a watch that is open keeps an ending API server for a minute.
       'shutdown-watch-termination-grace-period': '2s',
     })
@@ -204,8 +207,29 @@ async function writeCredentials(access: ControlPlaneAccess, controllersKubeconfi
   await issue(authority, pki, 'kube-apiserver', { commonName: 'kube-apiserver', alternativeNames })
   const admin = await issue(authority, pki, 'admin', { commonName: 'admin', organizations: ['system:masters'] })
   await writeClientKubeconfig(access, access.adminKubeconfig, admin)
+  const webhooks = await issue(authority, pki, 'webhook-client', { commonName: 'kube-apiserver-webhook-client' })
+  await writeAdmissionConfiguration(access.directory, webhooks)
   const controllers = await issue(authority, pki, 'controllers', { commonName: 'system:kube-controller-manager' })
   await writeClientKubeconfig(access, controllersKubeconfig, controllers)
+}
+
+/** Has the API server show a certificate, of the cluster's own CA, to every webhook that asks for one. */
+async function writeAdmissionConfiguration(directory: string, pair: KeyPair): Promise<void> {
+  const kubeconfig = join(directory, 'webhooks.kubeconfig')
+  const user = { 'client-certificate': pair.certificate, 'client-key': pair.key }
+  await writeFile(kubeconfig, JSON.stringify({ apiVersion: 'v1', kind: 'Config', users: [{ name: '*', user }] }), {
+    mode: 0o600,
+  })
+  const plugins = ['MutatingAdmissionWebhook', 'ValidatingAdmissionWebhook'].map((name) => ({
+    name,
+    configuration: {
+      apiVersion: 'apiserver.config.k8s.io/v1',
+      kind: 'WebhookAdmissionConfiguration',
+      kubeConfigFile: kubeconfig,
+    },
+  }))
+  const configuration = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AdmissionConfiguration', plugins }
+  await writeFile(join(directory, 'admission.json'), JSON.stringify(configuration))
 }
 
 function writeClientKubeconfig(access: ControlPlaneAccess, file: string, pair: KeyPair): Promise<void> {

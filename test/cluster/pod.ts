@@ -48,8 +48,13 @@ export interface Pod {
   readonly uid: string
 }
 
+/** Where a pod is put. Its node need be no more than an object. */
+export interface PodPlace extends Pick<ClusterAccess, 'controlPlane'> {
+  readonly node: Pick<NodeAccess, 'name'>
+}
+
 /** Creates a pod on the cluster's node. It may never run. */
-export async function createPod({ controlPlane, node }: ClusterAccess, spec: PodSpec): Promise<Pod> {
+export async function createPod({ controlPlane, node }: PodPlace, spec: PodSpec): Promise<Pod> {
   const { namespace, name, securityContext, serviceAccount, labels, annotations = {} } = spec
   const volumes = Object.entries(spec.volumes ?? {})
   await apply(controlPlane, {

@@ -1,10 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterAccess } from './cluster.ts'
 import type { ControlPlaneAccess } from './control-plane.ts'
 import { apply, kubectl } from './kubectl.ts'
 import { createNamespace } from './namespace.ts'
-import { createPod } from './pod.ts'
+import { createPod, type PodPlace } from './pod.ts'
 import type { PsatCluster } from './spire.ts'
 
 const account = { namespace: 'spire', name: 'spire-agent' }
@@ -20,7 +19,7 @@ export function psatCluster(controlPlane: ControlPlaneAccess): PsatCluster {
  *
  * @returns the token's file
  */
-export async function createAgentToken(cluster: ClusterAccess): Promise<string> {
+export async function createAgentToken(cluster: PodPlace): Promise<string> {
   const { controlPlane } = cluster
   await createNamespace(controlPlane, account.namespace)
   await apply(controlPlane, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: account })

@@ -10,7 +10,8 @@ import type { CrdConfig } from '../../src/registrar/config/registrar-config.ts'
 import { spiffeIdAdmission, spiffeIdAdmissionPath } from '../../src/registrar/crd/spiffe-id-admission.ts'
 import { type SpiffeIdObject, spiffeIds } from '../../src/registrar/crd/spiffe-id-resource.ts'
 import { crdConfig } from '../../src/registrar/crd/fixtures/spiffe-ids.ts'
-import { CrdRegistrar } from '../../src/registrar/live/crd-registrar.ts'
+import { LiveRegistrar } from '../../src/registrar/live/live-registrar.ts'
+import { SpiffeIdObjects } from '../../src/registrar/live/spiffe-id-objects.ts'
 import { createSyncMetrics } from '../../src/registrar/sync/sync-metrics.ts'
 import { WebhookServer } from '../../src/registrar/webhook/webhook-server.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
@@ -42,12 +43,12 @@ let registrar: RunningRegistrar
 
 /** A registrar as its Deployment runs it: with its own service account, and no other rights. */
 class RunningRegistrar {
-  readonly registrar: CrdRegistrar
+  readonly registrar: LiveRegistrar<SpiffeIdObjects>
   readonly #ground: AsyncDisposableStack
   readonly #stopping: AbortController
   readonly #work: Promise<void>
 
-  private constructor(registrar: CrdRegistrar, ground: AsyncDisposableStack) {
+  private constructor(registrar: LiveRegistrar<SpiffeIdObjects>, ground: AsyncDisposableStack) {
     this.registrar = registrar
     this.#ground = ground
     this.#stopping = new AbortController()
@@ -70,19 +71,23 @@ class RunningRegistrar {
     ground.defer(() => spire.close())
     const recorder = new EventRecorder({ client: own, component: 'podpass-registrar', instance: 'test' })
     ground.defer(() => recorder.close())
-    const registrar = new CrdRegistrar({
-      client: own,
+    const common = { config: crdConfig(changes), clock: systemClock, log: silentLog }
+    const registrar = new LiveRegistrar({
+      ...common,
+      follow: (surroundings) =>
+        new SpiffeIdObjects({
+          ...common,
+          ...surroundings,
+          client: own,
+          namespace: 'spire',
+          ownId: undefined,
+          events: recorder,
+        }),
       entries: entryService(spire),
       bundles: bundleService(spire),
-      config: crdConfig(changes),
-      namespace: 'spire',
-      ownId: undefined,
       mayTakeOver,
       areDeletesConfirmed: false,
-      events: recorder,
       metrics: createSyncMetrics(new Registry()),
-      clock: systemClock,
-      log: silentLog,
     })
     ground.defer(() => registrar.close())
     return new RunningRegistrar(registrar, ground.move())

@@ -8,10 +8,15 @@ import { Daemon } from './daemon.ts'
 import { kubectl } from './kubectl.ts'
 import type { Pod } from './pod.ts'
 
+/** An address as a pod sees it. */
+export interface AddressInPod {
+  readonly address: string
+  readonly port: number
+}
+
 /**
- * Lets a pod reach the API server where every pod looks for it, at the address of the service `kubernetes`, as kube-proxy does: in
- * the pod's network namespace that address leads to a socket of this process, and from there to the API server on loopback. It ends
- * with this process or the pod.
+ * Lets a pod reach a server of this machine's loopback at an address that nothing else leads to, as kube-proxy does: in the pod's network
+ * namespace that address leads to a socket of this process, and from there to the server. It ends with this process or the pod.
  */
 export class ServiceAddress {
   readonly #server: Server
@@ -24,29 +29,43 @@ export class ServiceAddress {
     this.#socket = socket
   }
 
-  /** Resolves once the pod's sandbox is there and its address leads somewhere. */
+  /** Leads a pod to the API server where every pod looks for it. Resolves once its sandbox is there and the address leads somewhere. */
   static async open(controlPlane: ControlPlaneAccess, pod: Pod): Promise<ServiceAddress> {
     const fields = 'jsonpath={.spec.clusterIP} {.spec.ports[0].port}'
     const service = await kubectl(controlPlane, ['get', 'service', 'kubernetes', '-n', 'default', '-o', fields])
     const [address = '', port = ''] = service.split(' ')
-    const socket = join(controlPlane.directory, `api-${pod.uid}.sock`)
-    const { hostname, port: apiPort } = new URL(controlPlane.server)
-    const server = createServer((client) => {
-      const api = connect(Number(apiPort), hostname)
-      client.on('error', () => api.destroy()).pipe(api)
-      api.on('error', () => client.destroy()).pipe(client)
+    return ServiceAddress.lead(controlPlane, pod, { address, port: Number(port) }, new URL(controlPlane.server).host)
+  }
+
+  /**
+   * Resolves once the pod's sandbox is there and the address leads somewhere.
+   *
+   * @param server - `host:port` on this machine
+   */
+  static async lead(
+    controlPlane: ControlPlaneAccess,
+    pod: Pod,
+    { address, port }: AddressInPod,
+    server: string,
+  ): Promise<ServiceAddress> {
+    const socket = join(controlPlane.directory, `${port}-${pod.uid}.sock`)
+    const { hostname, port: serverPort } = new URL(`tcp://${server}`)
+    const forward = createServer((client) => {
+      const beyond = connect(Number(serverPort), hostname)
+      client.on('error', () => beyond.destroy()).pipe(beyond)
+      beyond.on('error', () => client.destroy()).pipe(client)
     })
     await rm(socket, { force: true })
-    server.listen(socket).unref()
-    await once(server, 'listening')
+    forward.listen(socket).unref()
+    await once(forward, 'listening')
     const sandbox = ['--for=condition=PodReadyToStartContainers', '--timeout=60s']
     await kubectl(controlPlane, ['wait', 'pod', pod.name, '-n', pod.namespace, ...sandbox])
     const inPod = ['--target', String(await firstProcessOf(pod)), '--net', '--']
     await run('nsenter', [...inPod, 'busybox', 'ip', 'address', 'add', `${address}/32`, 'dev', 'lo'])
-    const program = [process.execPath, join(import.meta.dirname, 'forward.ts'), address, port, socket]
+    const program = [process.execPath, join(import.meta.dirname, 'forward.ts'), address, String(port), socket]
     const log = join(controlPlane.directory, 'log/service-address')
     const forwarder = await Daemon.start('nsenter', [...inPod, ...program], { log })
-    return new ServiceAddress(server, forwarder, socket)
+    return new ServiceAddress(forward, forwarder, socket)
   }
 
   async close(): Promise<void> {

@@ -76,22 +76,34 @@ export class SpireAgent {
     selectors: readonly Selector[],
     wanted: (identity: WorkloadIdentity) => boolean = () => true,
   ): Promise<WorkloadIdentity> {
+    const shown = selectors.map(({ type, value }) => `${type}:${value}`).join(', ')
+    // It refuses until the entry has reached it.
+    return until(`an identity of ${shown}`, async () => {
+      for await (const identities of this.identitiesOf(selectors, Date.now() + 60_000)) {
+        const found = identities.find(wanted)
+        if (found) return found
+      }
+      return undefined
+    })
+  }
+
+  /**
+   * All X.509-SVIDs that a workload gets which shows exactly these selectors: now, and again after each change.
+   *
+   * @param deadline - epoch milliseconds
+   * @throws {ServiceError} PERMISSION_DENIED at the first time, until the agent knows who may ask
+   */
+  async *identitiesOf(
+    selectors: readonly Selector[],
+    deadline: number,
+  ): AsyncGenerator<readonly WorkloadIdentity[], void, undefined> {
     this.#delegation ??= this.#server.createEntry({
       spiffeId: delegate(this.#server),
       parentId: this.id,
       selector: [`unix:uid:${process.getuid?.() ?? 0}`],
     })
     await this.#delegation
-    const socket = join(this.#directory, 'admin/api.sock')
-    const shown = selectors.map(({ type, value }) => `${type}:${value}`).join(', ')
-    // It refuses until the entry has reached it.
-    return until(`an identity of ${shown}`, async () => {
-      for await (const identities of subscribeToIdentities(socket, selectors, Date.now() + 60_000)) {
-        const found = identities.find(wanted)
-        if (found) return found
-      }
-      return undefined
-    })
+    yield* subscribeToIdentities(join(this.#directory, 'admin/api.sock'), selectors, deadline)
   }
 
   async close(): Promise<void> {

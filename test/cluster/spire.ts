@@ -25,6 +25,8 @@ export interface SpireServerOptions {
   readonly clusters?: Readonly<Record<string, PsatCluster>>
   /** SPIFFE IDs that administer the server without an entry that says so. */
   readonly admins?: readonly string[]
+  /** A kubeconfig file: the CA goes into all webhook configurations of that cluster with the label `spiffe.io/webhook`. */
+  readonly webhooks?: string
   /** How long X.509-SVIDs live, as Go writes durations. @default {'1h'} */
   readonly svidLifetime?: string
   /** As a benchmark needs it: by default it is tuned for tests, which wait for agents and read its log. */
@@ -233,6 +235,12 @@ function configuration(server: SpireServer, options: SpireServerOptions): object
         ...plugin('join_token', {}),
         ...(clusters.length > 0 ? plugin('k8s_psat', { clusters: [Object.fromEntries(clusters)] }) : []),
       ],
+      ...(options.webhooks !== undefined && {
+        Notifier: plugin('k8sbundle', {
+          webhook_label: 'spiffe.io/webhook',
+          kube_config_file_path: options.webhooks,
+        }),
+      }),
     },
   }
 }

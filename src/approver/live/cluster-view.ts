@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesClient } from '../../kubernetes/client.ts'
 import type { KubernetesObject, Pod } from '../../kubernetes/object.ts'
-import { type Outage, Reflector } from '../../kubernetes/reflector.ts'
+import type { Watched } from '../../kubernetes/outage-problems.ts'
+import { Reflector } from '../../kubernetes/reflector.ts'
 import { pods, type Resource } from '../../kubernetes/resource.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
@@ -17,12 +18,6 @@ export type ClusterChange =
   /** A Service, a service account or the namespace itself. */
   | { readonly kind: 'Namespace'; readonly name: string }
 
-/** A watch, and how to call it before people. */
-export interface WatchedKind {
-  readonly what: string
-  readonly outage: () => Outage | undefined
-}
-
 export interface ClusterViewOptions {
   readonly client: Pick<KubernetesClient, 'pages' | 'watch'>
   /** Volumes of these CSI drivers are kept of a pod. */
@@ -36,7 +31,7 @@ export interface ClusterViewOptions {
 export class ClusterView {
   /** Resolves when everything there is was seen once. */
   readonly synced: Promise<void>
-  readonly watches: readonly WatchedKind[]
+  readonly watches: readonly Watched[]
   readonly #podsOfNodes = new Grouping<Pod>()
   readonly #servicesOfNamespaces = new Grouping<Service>()
   readonly #pods: Reflector<Pod, Pod>

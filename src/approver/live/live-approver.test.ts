@@ -17,7 +17,7 @@ import { managedRequest, podRequest, podRequester, signingRequest } from '../fix
 import { byDriver, driverName, driverUser, forTheVolume, world } from '../fixtures/world.ts'
 import { loadCel } from '../rule/cel.ts'
 import { createApproverMetrics } from './approver-metrics.ts'
-import { MemoryApi, refusal, type StoredObject } from './fixtures/memory-api.ts'
+import { MemoryApi, refusal, type StoredObject } from '../../../test/support/memory-api.ts'
 import { LiveApprover, type LiveApproverOptions } from './live-approver.ts'
 import { certificatePolicies, namespaces, nodes, serviceAccounts, services } from './resources.ts'
 

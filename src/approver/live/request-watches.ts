@@ -1,5 +1,6 @@
 import type { KubernetesClient } from '../../kubernetes/client.ts'
 import type { KubernetesObject } from '../../kubernetes/object.ts'
+import type { Watched } from '../../kubernetes/outage-problems.ts'
 import type { Outage } from '../../kubernetes/reflector.ts'
 import {
   certificateRequests,
@@ -10,7 +11,6 @@ import {
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import { type RequestKind, requestKinds, type RequestObject } from '../request/request-object.ts'
-import type { WatchedKind } from './cluster-view.ts'
 import { ServedReflector } from './served-reflector.ts'
 import { track, type TrackedRequest } from './tracked-request.ts'
 
@@ -27,7 +27,7 @@ export interface RequestWatchesOptions {
 export class RequestWatches {
   /** Resolves when every request that there is was seen once. */
   readonly known: Promise<void>
-  readonly watches: readonly WatchedKind[]
+  readonly watches: readonly Watched[]
   readonly #reflectors: Readonly<Record<RequestKind, ServedReflector<KubernetesObject, TrackedRequest>>>
 
   constructor({ client, onSeen, onGone, clock, log }: RequestWatchesOptions) {

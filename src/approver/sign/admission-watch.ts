@@ -1,8 +1,8 @@
 import type { KubernetesClient } from '../../kubernetes/client.ts'
+import type { Watched } from '../../kubernetes/outage-problems.ts'
 import { Reflector } from '../../kubernetes/reflector.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { WatchedKind } from '../live/cluster-view.ts'
 import {
   admissionBindings,
   type AdmissionBinding,
@@ -22,7 +22,7 @@ export interface AdmissionWatchOptions {
 
 /** The rule that binds the creators of pods' requests to their nodes, as it was last seen: for people who ask why nothing is signed. */
 export class AdmissionWatch {
-  readonly watches: readonly WatchedKind[]
+  readonly watches: readonly Watched[]
   readonly #policies: Reflector<AdmissionPolicy, AdmissionPolicy>
   readonly #bindings: Reflector<AdmissionBinding, AdmissionBinding>
 

@@ -1,11 +1,11 @@
 import type { PodCertificateRequest } from '../../kubernetes/certificates.ts'
 import type { KubernetesClient } from '../../kubernetes/client.ts'
+import type { Watched } from '../../kubernetes/outage-problems.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Decision } from '../decide.ts'
 import type { KeyOwners } from '../key-ledger.ts'
 import { liveObjectsOf } from '../live-objects.ts'
-import type { WatchedKind } from '../live/cluster-view.ts'
 import { endOfLeaf } from '../live/granted-keys.ts'
 import { RequestKeys } from '../live/request-keys.ts'
 import { RequestWatches } from '../live/request-watches.ts'
@@ -43,7 +43,7 @@ export class KeyWatch {
   }
 
   /** What it follows; nothing before a pod has asked. */
-  get watches(): readonly WatchedKind[] {
+  get watches(): readonly Watched[] {
     return this.#requests?.watches ?? []
   }
 

@@ -14,7 +14,7 @@ import {
 import { silentLog } from '../../runtime/log.ts'
 import { managedRequest, podRequest, podRequester, signingRequest } from '../fixtures/requests.ts'
 import { driverName, driverUser, world } from '../fixtures/world.ts'
-import { MemoryApi, type StoredObject } from '../live/fixtures/memory-api.ts'
+import { MemoryApi, type StoredObject } from '../../../test/support/memory-api.ts'
 import { PolicySet } from '../live/policy-set.ts'
 import { certificatePolicies, namespaces, serviceAccounts, services } from '../live/resources.ts'
 import type { RequestObject } from '../request/request-object.ts'

@@ -48,7 +48,7 @@ test('without a mode the old default is taken, with a warning, and each key has 
   expect(config()).toEqual({
     ...standard,
     mode: 'webhook',
-    leaderElection: { enabled: false, name: 'k8s-workload-registrar-leader-election', formerLock: 'configmaps' },
+    leaderElection: { enabled: false, name: 'spire-k8s-registrar-leader-election', formerLock: 'configmaps' },
     metricsAddress: '0',
     webhook: {
       address: ':8443',
@@ -162,7 +162,7 @@ test('webhook mode takes each of its keys', () => {
     deleteFuse: { maxCount: 7, maxFraction: 1 },
     verifyInterval: 3_600_000,
     entryIdPrefix: 'mine',
-    leaderElection: { enabled: true, name: 'k8s-workload-registrar-leader-election', formerLock: undefined },
+    leaderElection: { enabled: true, name: 'spire-k8s-registrar-leader-election', formerLock: undefined },
     metricsAddress: ':9',
     log: { level: 'warn', format: 'json', path: '/var/log/registrar.log' },
     kubeconfig: '/kube/config',

@@ -34,7 +34,9 @@ function readWebhook(fields: Fields, common: Common, findings: Findings): Webhoo
     mode: 'webhook',
     ...shared(fields, common, findings),
     identity: plainIdentity(common),
-    leaderElection: readLeadership(fields, findings, 'k8s-workload-registrar-leader-election'),
+    // The old registrar held none in this mode. Of the lock of the other modes two replicas never have different modes, as while one is
+    // changed.
+    leaderElection: readLeadership(fields, findings, 'spire-k8s-registrar-leader-election'),
     // The old registrar served none in this mode, and the port may be taken in its pod.
     metricsAddress: readAddress(fields, findings, 'metrics_addr', '0'),
     webhook: {

@@ -1,7 +1,7 @@
 import { formatSpiffeId } from '../../spire/spiffe-id.ts'
 import type { CrdConfig } from '../config/registrar-config.ts'
 import type { IdentityRules } from '../desired/identity-rules.ts'
-import type { SeenObjects } from '../seen-objects.ts'
+import type { ServedPods } from '../seen-objects.ts'
 import { serviceNamesOf } from './service-names.ts'
 import { SpiffeIdSource, type SpiffeIdSourceOptions } from './spiffe-id-source.ts'
 
@@ -13,8 +13,8 @@ export interface ConfiguredSourceOptions extends Pick<SpiffeIdSourceOptions, 'cl
   readonly namespace: string
   /** The trust domains that the server has bundles of; undefined where that is not known, and then none is left out. */
   readonly bundles: () => ReadonlySet<string> | undefined
-  /** Asked for the pods and services that SpiffeIDs rest on. */
-  readonly objects: () => SeenObjects
+  /** Asked for the services that SpiffeIDs rest on. */
+  readonly objects: () => ServedPods
 }
 
 /** SpiffeIDs as a configuration has them, to be shown one after the other. */

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Claimant, type Identity, IdentityHolders } from './identity-holders.ts'
+import type { Identity } from '../desired/identity-text.ts'
+import { type Claimant, IdentityHolders } from './identity-holders.ts'
 
 const node = 'spiffe://example.org/k8s-workload-registrar/demo/node/n1'
 const identity = (name: string, values = ['ns:shop', 'sa:web']): Identity => ({

@@ -37,3 +37,10 @@ test('a trust domain without a bundle, or that is none, is left out and told', (
   expect(notices[0]).toBe('it does not federate with "a.org": the SPIRE server has no bundle of it')
   expect(notices[1]).toContain('"B ORG"')
 })
+
+test('a certificate has no more names than it can hold, and its own come before those of services', () => {
+  const serviceNames = Array.from({ length: 300 }, (_, place) => `s${place}.shop.svc`)
+  const { spec, notices } = spiffeIdEntry(goodSpec({ dnsNames: ['web'] }), { federated: undefined, serviceNames })
+  expect(spec.dnsNames).toEqual(['web', ...serviceNames.slice(0, 255)])
+  expect(notices).toEqual(['of 301 DNS names, the first 256 are in the certificate'])
+})

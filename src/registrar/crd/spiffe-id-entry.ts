@@ -1,5 +1,6 @@
 import type { EntrySpec } from '../../spire/entry.ts'
 import { trustDomainProblem } from '../../spire/spiffe-id.ts'
+import { mostNames } from '../desired/dns-names.ts'
 import type { Rendering } from '../rendering.ts'
 import { selectorsOf } from './read-spiffe-id.ts'
 import type { SpiffeIdSpec } from './spiffe-id-resource.ts'
@@ -20,16 +21,20 @@ export function spiffeIdEntry(
   // Where the server has no bundle of a trust domain, it refuses the whole entry.
   const asked = [...new Set(spec.federatesWith?.map((name) => name.trim()).filter((name) => name !== ''))]
   const problems = new Map(asked.flatMap((name) => federationProblem(name, federated)))
+  // The server refuses doubles.
+  const names = [...new Set([...(spec.dnsNames ?? []), ...serviceNames])]
   const entry: EntrySpec = {
     spiffeId: spec.spiffeId,
     parentId: spec.parentId,
     selectors: selectorsOf(spec.selector),
-    // The server refuses doubles.
-    dnsNames: [...new Set([...(spec.dnsNames ?? []), ...serviceNames])],
+    dnsNames: names.slice(0, mostNames),
     federatesWith: asked.filter((name) => !problems.has(name)),
     downstream: spec.downstream ?? false,
   }
   const notices = [...problems].map(([name, why]) => `it does not federate with ${JSON.stringify(name)}: ${why}`)
+  if (names.length > mostNames) {
+    notices.push(`of ${names.length} DNS names, the first ${mostNames} are in the certificate`)
+  }
   return { is: 'entry', spec: entry, notices }
 }
 

@@ -110,6 +110,16 @@ describe('rules beyond those', () => {
       { selector: { namespace: 'shop', arbitrary: [''] } },
       /^spec\.selector\.arbitrary holds an empty text$/,
     ],
+    [
+      'more names than a certificate takes',
+      { dnsNames: Array.from({ length: 257 }, (_, place) => `w${place}.shop.svc`) },
+      /^spec\.dnsNames holds 257 names, and a certificate takes 256$/,
+    ],
+    [
+      'selectors without end',
+      { selector: { namespace: 'shop', arbitrary: ['x'.repeat(20_000)] } },
+      /^spec\.selector has 20007 characters, and may have 16384$/,
+    ],
   ])('%s', (_what, changes, message) => {
     const found = messages(goodSpec(changes))
     expect(found).toHaveLength(1)

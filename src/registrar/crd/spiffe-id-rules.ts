@@ -1,10 +1,14 @@
 import { dnsNameProblem } from '../../spire/dns-name.ts'
 import type { EntrySpec } from '../../spire/entry.ts'
 import { formatSpiffeId, isReservedPath, isWithin, parseSpiffeId } from '../../spire/spiffe-id.ts'
+import { mostNames } from '../desired/dns-names.ts'
 import type { IdentityRules } from '../desired/identity-rules.ts'
 import { idRefusal } from '../desired/pod-path.ts'
 import { selectorsOf } from './read-spiffe-id.ts'
 import type { SpiffeIdSpec } from './spiffe-id-resource.ts'
+
+/** Of all selectors of one SpiffeID together, in characters: many times what a workload has to show. */
+const longestSelectors = 16_384
 
 /** What SpiffeIDs may ask for. The same for the controller and for the webhook. */
 export interface SpiffeIdRules {
@@ -47,6 +51,7 @@ export function violationsOf(asked: Asked, rules: SpiffeIdRules): readonly Viola
     ...downstreamViolations(asked, rules),
     ...nameViolations(asked),
     ...selectorViolations(asked),
+    ...sizeViolations(asked),
   ]
 }
 
@@ -166,4 +171,19 @@ function selectorViolations({ spec: { selector } }: Asked): Violation[] {
   if (selectors.length === 0) return [{ reason: 'InvalidSelector', message: 'spec.selector is empty' }]
   const isEmpty = selectors.some(({ value }) => value === '')
   return isEmpty ? [{ reason: 'InvalidSelector', message: 'spec.selector.arbitrary holds an empty text' }] : []
+}
+
+/** What would make certificates that no handshake takes, and listings that no message holds. */
+function sizeViolations({ spec: { dnsNames = [], selector } }: Asked): Violation[] {
+  const violations: Violation[] = []
+  if (new Set(dnsNames).size > mostNames) {
+    const message = `spec.dnsNames holds ${dnsNames.length} names, and a certificate takes ${mostNames}`
+    violations.push({ reason: 'TooLarge', message })
+  }
+  const size = selectorsOf(selector).reduce((sum, { value }) => sum + value.length, 0)
+  if (size > longestSelectors) {
+    const message = `spec.selector has ${size} characters, and may have ${longestSelectors}`
+    violations.push({ reason: 'TooLarge', message })
+  }
+  return violations
 }

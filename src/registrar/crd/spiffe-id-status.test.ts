@@ -56,9 +56,10 @@ test('whatever stands in the way is told with its reason', () => {
     entryId: 'e1',
   })
   expect(standingOf({ is: 'conflict', by: entry }, undefined)).toMatchObject({ reason: 'Conflict', entryId: undefined })
-  expect(standingOf({ is: 'failed', status: 13, message: 'disk full' }, undefined)).toMatchObject({
+  expect(standingOf({ is: 'failed', status: 13, message: 'disk full', entry: undefined }, undefined)).toMatchObject({
     reason: 'ServerRefused',
     message: 'disk full',
+    entryId: undefined,
   })
   expect(standingOf({ is: 'unregistered', reason: 'no' }, violation)).toMatchObject({ reason: 'ParentNotAllowed' })
 })
@@ -67,6 +68,12 @@ test('what was left out of an entry is told with it', () => {
   const { message, isReady } = standingOf({ ...registered, notices: ['no bundle of a.org'] }, undefined)
   expect(isReady).toBe(true)
   expect(message).toBe('the SPIRE server holds the entry; no bundle of a.org')
+})
+
+test('an entry that is still there stays in the status, or the next process would take it for somebody else’s', () => {
+  const refused = standingOf({ is: 'failed', status: 13, message: 'disk full', entry }, undefined)
+  expect(refused).toMatchObject({ isReady: false, entryId: 'e1' })
+  expect(standingOf({ is: 'ending', reason: 'no', entry }, undefined)).toMatchObject({ isReady: false, entryId: 'e1' })
 })
 
 test('an entry that is gone is taken out of the status', () => {

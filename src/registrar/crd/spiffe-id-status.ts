@@ -41,11 +41,14 @@ export function standingOf(outcome: KeyOutcome, violation: Violation | undefined
       const message = `the SPIRE server has an entry ${id} with the same SPIFFE ID, parent and selectors, which is somebody else's; delete one of both`
       return { ...notReady, reason: 'Conflict', message }
     }
+    // While there is an entry, it is named: a process that begins later knows by this whose it is.
     case 'failed':
-      return { ...notReady, reason: 'ServerRefused', message: outcome.message }
+      return { isReady: false, reason: 'ServerRefused', message: outcome.message, entryId: outcome.entry?.id }
     case 'ending':
-    case 'unregistered':
-      return { ...notReady, reason: violation?.reason ?? 'NotRegistered', message: outcome.reason }
+    case 'unregistered': {
+      const entryId = outcome.is === 'ending' ? outcome.entry?.id : undefined
+      return { isReady: false, reason: violation?.reason ?? 'NotRegistered', message: outcome.reason, entryId }
+    }
   }
 }
 

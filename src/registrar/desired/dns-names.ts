@@ -11,8 +11,8 @@ export interface DnsNames {
   readonly notices: readonly string[]
 }
 
-/** A certificate with all of these is about 16 KiB, which a TLS handshake still takes. */
-const mostNames = 256
+/** How many DNS names an entry has at the most: a certificate with all of these is about 16 KiB, which a TLS handshake still takes. */
+export const mostNames = 256
 
 /**
  * The DNS names of a pod. A name that the server would refuse is left out, and never the identity with it.

@@ -25,10 +25,8 @@ export function federationOf(
   trustDomain: string,
   bundles: ReadonlySet<string> | undefined,
 ): Federation {
-  const value = Object.hasOwn(annotations, federationAnnotation) ? annotations[federationAnnotation] : undefined
-  if (value === undefined) return none
-  const names = new Set(value.split(',').map((name) => name.trim()))
-  names.delete('')
+  const names = namesIn(annotations)
+  if (names.size === 0) return none
   const malformed: string[] = []
   const unknown: string[] = []
   const federatesWith: string[] = []
@@ -44,6 +42,26 @@ export function federationOf(
       ...about(unknown, (list) => `annotation ${federationAnnotation}: the SPIRE server has no bundle of ${list}`),
     ],
   }
+}
+
+/** The trust domains that the federation annotation names, without what cannot be one and without the server's own. */
+export function wishesOf(annotations: Readonly<Record<string, string>>, trustDomain: string): readonly string[] {
+  return federationWishes(namesIn(annotations), trustDomain)
+}
+
+/** Those of some names that another trust domain than the server's own can have. */
+export function federationWishes(names: Iterable<string>, trustDomain: string): readonly string[] {
+  return [...names].filter((name) => name !== trustDomain && trustDomainProblem(name) === undefined)
+}
+
+const noNames: ReadonlySet<string> = new Set()
+
+function namesIn(annotations: Readonly<Record<string, string>>): ReadonlySet<string> {
+  const value = Object.hasOwn(annotations, federationAnnotation) ? annotations[federationAnnotation] : undefined
+  if (value === undefined) return noNames
+  const names = new Set(value.split(',').map((name) => name.trim()))
+  names.delete('')
+  return names
 }
 
 function about(names: readonly string[], notice: (list: string) => string): readonly string[] {

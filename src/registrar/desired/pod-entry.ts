@@ -44,6 +44,7 @@ export function podEntry(rules: IdentityRules, pod: ObservedPod, { addresses, bu
 
 /** A rule that a pod as a whole has to pass, whatever its ID would be. */
 export interface PodCheck {
+  readonly rule: 'namespace' | 'phase' | 'termination' | 'node'
   readonly passed: boolean
   /** How the pod stands to it, as a clause: `it has no node yet`. */
   readonly why: string
@@ -54,17 +55,19 @@ export function podChecks(
   { disabledNamespaces, termination, parents, podsBy }: IdentityRules,
   { namespace, phase, terminating, ended, nodeName }: ObservedPod,
 ): readonly PodCheck[] {
-  const isDisabled = disabledNamespaces.has(namespace)
-  const checks = [{ passed: !isDisabled, why: `its namespace ${namespace} is ${isDisabled ? '' : 'not '}disabled` }]
-  const isCompleted = phase === 'Succeeded' || phase === 'Failed'
-  checks.push({ passed: !isCompleted, why: `it has ${isCompleted ? '' : 'not '}completed` })
+  const checks: PodCheck[] = []
+  const check = (rule: PodCheck['rule'], passed: boolean, yes: string, no: string): void => {
+    checks.push({ rule, passed, why: passed ? yes : no })
+  }
+  const isEnabled = !disabledNamespaces.has(namespace)
+  check('namespace', isEnabled, `its namespace ${namespace} is not disabled`, `its namespace ${namespace} is disabled`)
+  check('phase', phase !== 'Succeeded' && phase !== 'Failed', 'it has not completed', 'it has completed')
   if (termination === 'at_deletion')
-    checks.push({ passed: !terminating, why: `it is ${terminating ? '' : 'not '}being deleted` })
+    check('termination', !terminating, 'it is not being deleted', 'it is being deleted')
   if (termination === 'when_ended')
-    checks.push({ passed: !ended, why: `its containers have ${ended ? '' : 'not '}ended` })
-  const hasNode = nodeName !== ''
+    check('termination', !ended, 'its containers have not ended', 'its containers have ended')
   if (parents === 'node' || podsBy === 'uid')
-    checks.push({ passed: hasNode, why: hasNode ? `it is on the node ${nodeName}` : 'it has no node yet' })
+    check('node', nodeName !== '', `it is on the node ${nodeName}`, 'it has no node yet')
   return checks
 }
 

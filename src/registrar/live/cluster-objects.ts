@@ -1,15 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesClient } from '../../kubernetes/client.ts'
-import type { EndpointSlice, KubernetesObject, Pod } from '../../kubernetes/object.ts'
-import type { Watched } from '../../kubernetes/outage-problems.ts'
+import type { KubernetesObject, Pod } from '../../kubernetes/object.ts'
 import { Reflector } from '../../kubernetes/reflector.ts'
-import { endpointSlices, nodes, pods } from '../../kubernetes/resource.ts'
+import { nodes, pods } from '../../kubernetes/resource.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import { type KeptKeys, observeNode, observePod } from '../observe.ts'
 import type { ObservedNode, ObservedPod, ServiceAddress } from '../observed.ts'
 import type { SeenObjects } from '../seen-objects.ts'
-import { addressesOfSlice, type PodAddress, ServiceAddresses } from '../service-addresses.ts'
+import { ServiceWatch } from './service-watch.ts'
+import { type WatchedKind, watchedKind } from './watched-kind.ts'
 
 export interface ClusterObjectsOptions {
   readonly client: Pick<KubernetesClient, 'pages' | 'watch'>
@@ -24,11 +24,6 @@ export interface ClusterObjectsOptions {
   readonly log: Log
 }
 
-/** A watch, and whether it has shown everything once. */
-export interface WatchedKind extends Watched {
-  readonly hasSynced: () => boolean
-}
-
 /** What the registrar has seen of the cluster: one watch for each kind, and of each object what identities depend on. */
 export class ClusterObjects implements SeenObjects {
   /** Resolves when everything there is was seen once. */
@@ -36,8 +31,7 @@ export class ClusterObjects implements SeenObjects {
   readonly watches: readonly WatchedKind[]
   readonly #pods: Reflector<Pod, ObservedPod>
   readonly #nodes: Reflector<KubernetesObject, ObservedNode>
-  readonly #slices: Reflector<EndpointSlice, string> | undefined
-  readonly #addresses = new ServiceAddresses()
+  readonly #services: ServiceWatch | undefined
 
   constructor({ client, keys, withAddresses, onPod, onNode, clock, log }: ClusterObjectsOptions) {
     const podChanged = ({ namespace, name }: ObservedPod): void => onPod(namespace, name)
@@ -71,16 +65,14 @@ export class ClusterObjects implements SeenObjects {
       clock,
       log,
     })
-    this.#slices = withAddresses ? this.#followSlices(client, onPod, clock, log) : undefined
-    const slices = this.#slices
+    const services = withAddresses ? new ServiceWatch({ client, by: 'name', onPod, clock, log }) : undefined
+    this.#services = services
     this.watches = [
-      { what: 'pods', hasSynced: () => this.#pods.hasSynced, outage: () => this.#pods.outage },
-      { what: 'nodes', hasSynced: () => this.#nodes.hasSynced, outage: () => this.#nodes.outage },
-      ...(slices === undefined
-        ? []
-        : [{ what: 'endpoint slices', hasSynced: () => slices.hasSynced, outage: () => slices.outage }]),
+      watchedKind('pods', this.#pods),
+      watchedKind('nodes', this.#nodes),
+      ...(services === undefined ? [] : [services.watch]),
     ]
-    this.synced = Promise.all([this.#pods.synced, this.#nodes.synced, slices?.synced]).then(() => {})
+    this.synced = Promise.all([this.#pods.synced, this.#nodes.synced, services?.synced]).then(() => {})
     // Not everyone waits for it.
     this.synced.catch(() => {})
   }
@@ -102,36 +94,10 @@ export class ClusterObjects implements SeenObjects {
   }
 
   addresses(namespace: string, name: string): readonly ServiceAddress[] {
-    return this.#addresses.of(`${namespace}/${name}`)
+    return this.#services?.addresses(namespace, name) ?? []
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#pods.close(), this.#nodes.close(), this.#slices?.close()])
-  }
-
-  #followSlices(
-    client: ClusterObjectsOptions['client'],
-    onPod: ClusterObjectsOptions['onPod'],
-    clock: Clock,
-    log: Log,
-  ): Reflector<EndpointSlice, string> {
-    const show = (slice: string, addresses: readonly PodAddress[]): void => {
-      for (const pod of this.#addresses.show(slice, addresses)) {
-        const [namespace = '', name = ''] = pod.split('/')
-        onPod(namespace, name)
-      }
-    }
-    return new Reflector<EndpointSlice, string>({
-      client,
-      resource: endpointSlices,
-      transform: ({ metadata }) => `${metadata.namespace}/${metadata.name}`,
-      handler: {
-        added: (slice, name) => show(name, addressesOfSlice(slice)),
-        modified: (slice, name) => show(name, addressesOfSlice(slice)),
-        deleted: (name) => show(name, []),
-      },
-      clock,
-      log,
-    })
+    await Promise.all([this.#pods.close(), this.#nodes.close(), this.#services?.close()])
   }
 }

@@ -15,6 +15,8 @@ export interface FederatedBundlesOptions {
 
 /** How often the server is asked, in milliseconds. It tells nobody that a bundle has come. */
 const interval = 60_000
+/** How soon it is asked again for the sake of a wish: one answer is for all that come in the meantime. */
+const pause = 5_000
 /** Until it has answered once. */
 const backoff = { first: 250, cap: 15_000 }
 
@@ -23,6 +25,9 @@ export class FederatedBundles {
   readonly #options: FederatedBundlesOptions
   #names: ReadonlySet<string> = new Set()
   #problem: string | undefined
+  /** Somebody asks for what is not known, and it was not looked for since. */
+  #isMissed = false
+  #sleep = new AbortController()
 
   constructor(options: FederatedBundlesOptions) {
     this.#options = options
@@ -35,6 +40,13 @@ export class FederatedBundles {
   /** What keeps the server from telling, while nothing can be done without its answer. */
   get problem(): string | undefined {
     return this.#problem
+  }
+
+  /** Something asks to federate with these. What is not known may have come since the server was asked: it is asked soon. */
+  want(trustDomains: readonly string[]): void {
+    if (trustDomains.every((name) => this.#names.has(name))) return
+    this.#isMissed = true
+    this.#sleep.abort(new Error('somebody asks for a bundle'))
   }
 
   /**
@@ -64,6 +76,7 @@ export class FederatedBundles {
    * @throws {import('../../spire/errors.ts').SpireError}
    */
   async refresh(signal: AbortSignal): Promise<void> {
+    this.#isMissed = false
     const names = await this.#options.bundles.federatedTrustDomains(signal)
     const isSame = names.size === this.#names.size && this.#names.isSubsetOf(names)
     this.#names = names
@@ -74,11 +87,19 @@ export class FederatedBundles {
   async follow(signal: AbortSignal): Promise<void> {
     const { clock, areWanted, log } = this.#options
     while (!signal.aborted) {
-      await sleep(clock, interval, signal).catch(() => {})
+      await sleep(clock, pause, signal).catch(() => {})
+      if (!this.#isMissed) await this.#wait(interval - pause, signal)
+      this.#isMissed = false
       if (signal.aborted || !areWanted()) continue
       await this.refresh(signal).catch((error: unknown) => {
         if (!signal.aborted) log.debug({ error }, 'the federated bundles of the SPIRE server cannot be listed')
       })
     }
+  }
+
+  /** Until the time is over, or something is missed. */
+  async #wait(time: number, signal: AbortSignal): Promise<void> {
+    this.#sleep = new AbortController()
+    await sleep(this.#options.clock, time, AbortSignal.any([signal, this.#sleep.signal])).catch(() => {})
   }
 }

@@ -11,9 +11,10 @@ import { SpiffeIdWebhook, webhookSvid } from '../crd/spiffe-id-webhook.ts'
 import type { SyncFigures, SyncMetrics } from '../sync/sync-metrics.ts'
 import { PodRegistrations } from '../webhook/pod-registrations.ts'
 import { servePodWebhook } from '../webhook/pod-webhook.ts'
-import { CrdRegistrar } from './crd-registrar.ts'
 import { LiveRegistrar } from './live-registrar.ts'
-import { parseKey } from './object-keys.ts'
+import { parseKey, podKey } from './object-keys.ts'
+import { PodObjects } from './pod-objects.ts'
+import { SpiffeIdObjects } from './spiffe-id-objects.ts'
 
 /** A registrar of any mode. */
 export interface Registrar {
@@ -24,7 +25,7 @@ export interface Registrar {
   /**
    * Writes until the signal aborts, and resolves when nothing is being written any more. One process at a time may lead.
    *
-   * @throws {import('./live-registrar.ts').TakeoverRefusedError}
+   * @throws {import('./takeover.ts').TakeoverRefusedError}
    */
   lead(leading: AbortSignal): Promise<void>
   close(): Promise<void>
@@ -58,7 +59,7 @@ export async function openRegistrar(options: OpenRegistrarOptions): Promise<Regi
   const { config } = options
   switch (config.mode) {
     case 'reconcile':
-      return liveRegistrar({ ...options, config })
+      return reconcileRegistrar({ ...options, config })
     case 'webhook':
       return await webhookRegistrar({ ...options, config })
     case 'crd':
@@ -68,26 +69,35 @@ export async function openRegistrar(options: OpenRegistrarOptions): Promise<Regi
   }
 }
 
-function liveRegistrar(options: OpenRegistrarOptions<ReconcileConfig>): LiveRegistrar {
-  return new LiveRegistrar({ ...options, ...services(options) })
+function reconcileRegistrar(options: OpenRegistrarOptions<ReconcileConfig>): Registrar {
+  return new LiveRegistrar({
+    ...options,
+    ...services(options),
+    follow: (surroundings) => new PodObjects({ ...options, ...surroundings }),
+  })
 }
 
 async function webhookRegistrar(options: OpenRegistrarOptions<WebhookConfig>): Promise<Registrar> {
   const { config, clock, log } = options
   const registrations = new PodRegistrations({
-    rules: () => live.rules,
-    onChange: (namespace, name) => live.podChanged(namespace, name),
+    rules: () => live.objects.rules,
+    onChange: (namespace, name) => live.mark(podKey(namespace, name)),
     clock,
   })
   const live = new LiveRegistrar({
     ...options,
     ...services(options),
-    expected: (namespace, name) => registrations.expected(namespace, name),
-    onSeen: (pod) => registrations.seen(pod),
-    onOutcome: (key, outcome) => {
-      const object = parseKey(key)
-      if (object.kind === 'pod') registrations.settled(object.namespace, object.name, outcome)
-    },
+    follow: (surroundings) =>
+      new PodObjects({
+        ...options,
+        ...surroundings,
+        expected: (namespace, name) => registrations.expected(namespace, name),
+        onSeen: (pod) => registrations.seen(pod),
+        onOutcome: (key, outcome) => {
+          const object = parseKey(key)
+          if (object.kind === 'pod') registrations.settled(object.namespace, object.name, outcome)
+        },
+      }),
   })
   try {
     const webhook = await servePodWebhook(config, registrations, clock, log)
@@ -116,7 +126,11 @@ async function webhookRegistrar(options: OpenRegistrarOptions<WebhookConfig>): P
 
 function crdRegistrar(options: OpenRegistrarOptions<CrdConfig>): Registrar {
   const { config, server, namespace, clock, log } = options
-  const registrar = new CrdRegistrar({ ...options, ...services(options) })
+  const registrar = new LiveRegistrar({
+    ...options,
+    ...services(options),
+    follow: (surroundings) => new SpiffeIdObjects({ ...options, ...surroundings }),
+  })
   if (config.webhook === undefined) return registrar
   const { port, certificateDirectory, serviceName } = config.webhook
   const webhook = new SpiffeIdWebhook({

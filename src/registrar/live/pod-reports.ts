@@ -13,7 +13,7 @@ export interface PodReportsOptions {
 /** Tells authors of pods, by events, what keeps their pods from an identity or from a part of it. What is well is not worth an event. */
 export class PodReports {
   readonly #options: PodReportsOptions
-  /** What was said last of each pod of which there is something to say. */
+  /** What was said last of each pod of which there is something to say, with its UID. */
   readonly #said = new Map<string, string>()
 
   constructor(options: PodReportsOptions) {
@@ -29,8 +29,11 @@ export class PodReports {
     }
     const object = parseKey(key)
     const pod = object.kind === 'pod' ? this.#options.pod(object.namespace, object.name) : undefined
-    if (pod === undefined || this.#said.get(key) === text.message) return
-    this.#said.set(key, text.message)
+    if (pod === undefined) return
+    // A successor of the same name hears of it as well.
+    const said = `${pod.uid} ${text.message}`
+    if (this.#said.get(key) === said) return
+    this.#said.set(key, said)
     this.#options.events.record(podReference(pod), { type: 'Warning', ...text })
   }
 }

@@ -4,7 +4,7 @@ import { nodes, pods } from '../../kubernetes/resource.ts'
 import { Semaphore } from '../../runtime/semaphore.ts'
 import type { Entry } from '../../spire/entry.ts'
 import { clusterEntry, nodeEntry } from '../desired/alias-entry.ts'
-import { federationAnnotation } from '../desired/federation.ts'
+import { federationAnnotation, wishesOf } from '../desired/federation.ts'
 import type { IdentityRules } from '../desired/identity-rules.ts'
 import { podEntry } from '../desired/pod-entry.ts'
 import { type KeptKeys, observeNode, observePod } from '../observe.ts'
@@ -46,6 +46,19 @@ export class PodSource implements SyncSource {
     const asks = ({ annotations }: ObservedPod | ObservedNode): boolean =>
       Object.hasOwn(annotations, federationAnnotation)
     return objects.pods().some(asks) || objects.nodes().some(asks)
+  }
+
+  /** The trust domains that an object asks to federate with. */
+  wishes(key: string): readonly string[] {
+    const { objects, rules } = this.#options
+    const object = parseKey(key)
+    const asking =
+      object.kind === 'pod'
+        ? this.#pod(object.namespace, object.name)
+        : object.kind === 'node'
+          ? objects.node(object.name)
+          : undefined
+    return asking === undefined ? [] : wishesOf(asking.annotations, rules.trustDomain)
   }
 
   *keys(): Generator<string, void, void> {

@@ -8,6 +8,7 @@ import type { Log } from '../../runtime/log.ts'
 import type { CrdConfig } from '../config/registrar-config.ts'
 import { type IdentityRules, identityRules } from '../desired/identity-rules.ts'
 import { keptKeys } from '../observe.ts'
+import { federationWishes } from '../desired/federation.ts'
 import type { ObservedNode, ObservedPod } from '../observed.ts'
 import { configuredSource } from '../crd/configured-source.ts'
 import { generatedNodeRendering, generatedPodRendering } from '../crd/generated-rendering.ts'
@@ -18,19 +19,18 @@ import { spiffeIdKey, type SpiffeIdObject, spiffeIds } from '../crd/spiffe-id-re
 import type { SpiffeIdSource } from '../crd/spiffe-id-source.ts'
 import { type Standing, standingOf, statusPatch } from '../crd/spiffe-id-status.ts'
 import type { KeyOutcome } from '../sync/key-outcome.ts'
-import { ClusterObjects, type WatchedKind } from './cluster-objects.ts'
+import { ClusterObjects } from './cluster-objects.ts'
+import type { FollowedObjects, Surroundings } from './followed-objects.ts'
+import { ServiceWatch } from './service-watch.ts'
+import { type WatchedKind, watchedKind } from './watched-kind.ts'
 
-export interface SpiffeIdObjectsOptions {
+export interface SpiffeIdObjectsOptions extends Surroundings {
   readonly client: Pick<KubernetesClient, 'get' | 'pages' | 'watch' | 'create' | 'patch' | 'delete'>
   readonly config: CrdConfig
   /** The registrar's own. */
   readonly namespace: string
   /** The registrar's own SPIFFE ID, where it has one. */
   readonly ownId: string | undefined
-  /** The trust domains that the server has bundles of. */
-  readonly bundles: () => ReadonlySet<string>
-  /** A SpiffeID is not what it was, or something that its entry rests on. */
-  readonly onDirty: (key: string) => void
   readonly events: Pick<EventRecorder, 'record'>
   readonly clock: Clock
   readonly log: Log
@@ -46,22 +46,24 @@ interface Writers {
   readonly generated: GeneratedSpiffeIds | undefined
 }
 
-/** SpiffeIDs, and the pods, nodes and services that they are made of, as the cluster shows them. */
-export class SpiffeIdObjects {
+/** SpiffeIDs, and the pods, nodes and services that they are made of, as the cluster shows them: of these no more than are needed. */
+export class SpiffeIdObjects implements FollowedObjects {
   readonly rules: IdentityRules
-  /** Resolves when everything there is was seen once. */
   readonly synced: Promise<void>
   readonly watches: readonly WatchedKind[]
   readonly source: SpiffeIdSource
   readonly #options: SpiffeIdObjectsOptions
-  readonly #cluster: ClusterObjects
+  /** Of what SpiffeIDs are made. */
+  readonly #cluster: ClusterObjects | undefined
+  /** Of what names are made. */
+  readonly #services: ServiceWatch | undefined
   readonly #spiffeIds: Reflector<SpiffeIdObject, SpiffeIdResource>
   #writers: Writers | undefined
 
   /** @throws {import('../template/pod-template.ts').PodTemplateError} */
   constructor(options: SpiffeIdObjectsOptions) {
     this.#options = options
-    const { client, config, namespace, ownId, bundles, clock, log } = options
+    const { client, config, namespace, ownId, bundles, onDirty, clock, log } = options
     const rules = identityRules(config, ownId)
     this.rules = rules
     this.source = configuredSource({
@@ -71,17 +73,25 @@ export class SpiffeIdObjects {
       ownId,
       client,
       bundles,
-      objects: () => this.#cluster,
+      objects: () => ({ addressesOfPod: (of, uid) => this.#services?.addresses(of, uid) ?? [] }),
     })
-    this.#cluster = new ClusterObjects({
-      client,
-      keys: keptKeys(rules),
-      withAddresses: config.serviceDnsNames,
-      onPod: (of, name) => this.#podChanged(of, name),
-      onNode: (name) => this.#writers?.generated?.nodeChanged({ name }),
-      clock,
-      log,
-    })
+    const cluster = config.podController
+      ? new ClusterObjects({
+          client,
+          keys: keptKeys(rules),
+          withAddresses: false,
+          onPod: (of, name) => this.#writers?.generated?.podChanged({ namespace: of, name }),
+          onNode: (name) => this.#writers?.generated?.nodeChanged({ name }),
+          clock,
+          log,
+        })
+      : undefined
+    const onPod = (of: string, uid: string): void => {
+      for (const key of this.source.ofPod(`${of}/${uid}`)) onDirty(key)
+    }
+    const services = config.serviceDnsNames ? new ServiceWatch({ client, by: 'uid', onPod, clock, log }) : undefined
+    this.#cluster = cluster
+    this.#services = services
     this.#spiffeIds = new Reflector<SpiffeIdObject, SpiffeIdResource>({
       client,
       resource: spiffeIds,
@@ -94,17 +104,16 @@ export class SpiffeIdObjects {
       clock,
       log,
     })
-    const reflector = this.#spiffeIds
     this.watches = [
-      { what: 'SpiffeIDs', hasSynced: () => reflector.hasSynced, outage: () => reflector.outage },
-      ...this.#cluster.watches,
+      watchedKind('SpiffeIDs', this.#spiffeIds),
+      ...(cluster?.watches ?? []),
+      ...(services === undefined ? [] : [services.watch]),
     ]
-    this.synced = Promise.all([reflector.synced, this.#cluster.synced]).then(() => {})
+    this.synced = Promise.all([this.#spiffeIds.synced, cluster?.synced, services?.synced]).then(() => {})
     // Not everyone waits for it.
     this.synced.catch(() => {})
   }
 
-  /** Whether anything here asks to federate. */
   get federates(): boolean {
     for (const { spec } of this.#spiffeIds.values()) {
       if (isReadable(spec) && spec.federatesWith !== undefined && spec.federatesWith.length > 0) return true
@@ -112,7 +121,12 @@ export class SpiffeIdObjects {
     return false
   }
 
-  /** An entry was looked at. */
+  wishes(key: string): readonly string[] {
+    const spec = this.source.get(key)?.spec
+    if (spec === undefined || !isReadable(spec)) return []
+    return federationWishes(spec.federatesWith?.map((name) => name.trim()) ?? [], this.rules.trustDomain)
+  }
+
   settled(key: string, outcome: KeyOutcome): void {
     const { source } = this
     if (source.settled(key, outcome)) this.#options.onDirty(key)
@@ -133,15 +147,15 @@ export class SpiffeIdObjects {
     const writers = this.#openWriters()
     this.#writers = writers
     for (const key of this.source.keys()) writers.keeper.changed(key)
-    for (const node of this.#cluster.nodes()) writers.generated?.nodeChanged(node)
-    for (const pod of this.#cluster.pods()) writers.generated?.podChanged(pod)
+    for (const node of this.#cluster?.nodes() ?? []) writers.generated?.nodeChanged(node)
+    for (const pod of this.#cluster?.pods() ?? []) writers.generated?.podChanged(pod)
     await promise
     this.#writers = undefined
     await Promise.all([writers.keeper.close(), writers.generated?.close()])
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#spiffeIds.close(), this.#cluster.close()])
+    await Promise.all([this.#spiffeIds.close(), this.#cluster?.close(), this.#services?.close()])
   }
 
   #openWriters(): Writers {
@@ -149,11 +163,12 @@ export class SpiffeIdObjects {
     const common = { client, clock, log, ...(random && { random }) }
     const get = (key: string): SpiffeIdResource | undefined => this.source.get(key)
     const keeper = new SpiffeIdKeeper({ ...common, get, patience: finalizerPatience })
-    if (!config.podController) return { keeper, generated: undefined }
+    const cluster = this.#cluster
+    if (cluster === undefined) return { keeper, generated: undefined }
     const generated = new GeneratedSpiffeIds({
       ...common,
-      pod: (of, name) => this.#cluster.pod(of, name),
-      node: (name) => this.#cluster.node(name),
+      pod: (of, name) => cluster.pod(of, name),
+      node: (name) => cluster.node(name),
       existing: (of, name) => this.#spiffeIds.get(name, of),
       renderPod: (pod) => generatedPodRendering(this.rules, pod),
       renderNode: (node) => generatedNodeRendering(this.rules, node),
@@ -178,13 +193,6 @@ export class SpiffeIdObjects {
     for (const key of this.source.remove(resource)) this.#options.onDirty(key)
     this.#writers?.keeper.changed(spiffeIdKey(resource))
     this.#writers?.generated?.spiffeIdChanged(resource)
-  }
-
-  #podChanged(namespace: string, name: string): void {
-    this.#writers?.generated?.podChanged({ namespace, name })
-    const pod = this.#cluster.pod(namespace, name)
-    if (pod === undefined) return
-    for (const key of this.source.ofPod(`${namespace}/${pod.uid}`)) this.#options.onDirty(key)
   }
 
   /** Tells whoever made a SpiffeID, or the pod that it was made for. */

@@ -111,8 +111,10 @@ export class DeleteGate {
 
 /** What holds deletes back and what to do, for people. */
 export function heldText(held: number, owned: number): string {
-  return (
-    `${held} of ${owned} entries would be deleted at once, which is more than delete_fuse allows: they stay. ` +
-    'See what `podpass registrar plan` says; if it is right, start the registrar once with --confirm-deletes'
-  )
+  return `${heldFact(held, owned)}. See what \`podpass registrar plan\` says; if it is right, start the registrar once with --confirm-deletes`
+}
+
+/** What holds deletes back, for people who look at them. */
+export function heldFact(held: number, owned: number): string {
+  return `${held} of ${owned} entries would be deleted at once, which is more than delete_fuse allows: they stay`
 }

@@ -47,7 +47,13 @@ export class DirtyKeys {
 
   constructor(options: DirtyKeysOptions) {
     this.#options = options
-    this.#window = new BatchWindow(options.clock, options.timing, () => this.#wake?.())
+    const { clock, timing } = options
+    this.#window = new BatchWindow(
+      clock,
+      timing,
+      () => this.size,
+      () => this.#wake?.(),
+    )
   }
 
   /** How many keys wait for a batch. */
@@ -70,7 +76,7 @@ export class DirtyKeys {
     const tier = isRegistered(key) ? registered : rank(key) === 0 ? parents : fresh
     for (const [place, other] of this.#tiers.entries()) if (place !== tier) other.delete(key)
     this.#tiers[tier].set(key, Math.min(since, earlier ?? since, retry?.since ?? since))
-    this.#window.arrived(() => this.size)
+    this.#window.arrived()
   }
 
   /** The key's object wants nothing, as a look at it has shown. Passes over keys that have become dirty since. */
@@ -79,7 +85,7 @@ export class DirtyKeys {
     for (const key of keys) {
       if (this.#tiers.some((tier) => tier.has(key))) continue
       this.#tiers[confirmed].set(key, now)
-      this.#window.arrived(() => this.size)
+      this.#window.arrived()
     }
   }
 
@@ -120,8 +126,13 @@ export class DirtyKeys {
         taken.push({ key, since, isConfirmed: place === confirmed })
       }
     }
-    this.#window.begun(this.size)
+    this.#window.begun()
     return taken
+  }
+
+  /** A call is made for some of them. */
+  called(): void {
+    this.#window.called()
   }
 
   /** Forgets everything. */

@@ -1,55 +1,24 @@
-import type { DeleteResult, Entry, EntryResult, EntryUpdate, NewEntry } from '../../spire/entry.ts'
+import type { DeleteResult, Entry, EntryResult } from '../../spire/entry.ts'
 import { statusName } from '../../runtime/grpc-status.ts'
 import { SpireError } from '../../spire/errors.ts'
 import { type ItemAnswer, sendBatch } from './batch-call.ts'
 import type { DeleteFuse } from './delete-fuse.ts'
-import type { DeleteGate } from './delete-gate.ts'
-import type { DirtyKey, DirtyKeys } from './dirty-keys.ts'
-import type { EntryIds } from './entry-ids.ts'
+import type { DirtyKey } from './dirty-keys.ts'
 import type { KeyOutcome } from './key-outcome.ts'
 import { mayAdopt } from './may-adopt.ts'
-import type { OwnedEntries } from './owned-entries.ts'
-import { planKey } from './plan-key.ts'
+import { type CreateItem, type DeleteItem, planRound, type PlanRoundOptions, type UpdateItem } from './plan-round.ts'
 import type { SyncOptions } from './sync-options.ts'
 
-export interface EntryWriterOptions extends Pick<SyncOptions, 'entries' | 'source' | 'metrics' | 'clock'> {
-  readonly owned: OwnedEntries
-  readonly dirty: DirtyKeys
-  readonly gate: DeleteGate
+export interface EntryWriterOptions
+  extends Omit<PlanRoundOptions, 'source'>, Pick<SyncOptions, 'entries' | 'source' | 'metrics' | 'clock'> {
   readonly fuse: DeleteFuse
-  readonly ids: EntryIds
-  readonly onOutcome: (key: string, outcome: KeyOutcome) => void
-}
-
-interface CreateItem {
-  readonly dirty: DirtyKey
-  readonly entry: NewEntry
-  readonly notices: readonly string[]
-}
-
-interface UpdateItem {
-  readonly dirty: DirtyKey
-  readonly before: Entry
-  readonly update: EntryUpdate
-  readonly notices: readonly string[]
-}
-
-interface DeleteItem {
-  readonly dirty: DirtyKey
-  readonly entry: Entry
-}
-
-/** What one round writes. */
-interface Round {
-  readonly creates: CreateItem[]
-  readonly updates: UpdateItem[]
-  readonly deletes: DeleteItem[]
 }
 
 /** One kind of call. */
 interface Sending<Item, Result> {
   readonly method: 'create' | 'update' | 'delete'
   readonly items: readonly Item[]
+  readonly idOf: (item: Item) => string
   readonly send: (items: readonly Item[]) => Promise<readonly Result[]>
   /** @param began - when the call began, in epoch milliseconds */
   readonly answered: (item: Item, result: Result, began: number) => void
@@ -75,11 +44,11 @@ export class EntryWriter {
    */
   async round(signal: AbortSignal): Promise<unknown> {
     const { entries, dirty } = this.#options
-    const round: Round = { creates: [], updates: [], deletes: [] }
-    for (const key of dirty.take()) this.#plan(key, round)
+    const round = planRound(dirty.take(), this.#options)
     const creates: Sending<CreateItem, EntryResult> = {
       method: 'create',
       items: round.creates,
+      idOf: ({ entry }) => entry.id,
       send: (items) =>
         entries.create(
           items.map(({ entry }) => entry),
@@ -92,6 +61,7 @@ export class EntryWriter {
     const updates: Sending<UpdateItem, EntryResult> = {
       method: 'update',
       items: round.updates,
+      idOf: ({ before }) => before.id,
       send: (items) =>
         entries.update(
           items.map(({ update }) => update),
@@ -103,6 +73,7 @@ export class EntryWriter {
     const deletes: Sending<DeleteItem, DeleteResult> = {
       method: 'delete',
       items: round.deletes,
+      idOf: ({ entry }) => entry.id,
       send: (items) =>
         entries.delete(
           items.map(({ entry }) => entry.id),
@@ -116,54 +87,13 @@ export class EntryWriter {
     return await this.#send(deletes, signal, updateTrouble)
   }
 
-  #plan(dirty: DirtyKey, round: Round): void {
-    const { source, owned, gate, ids, onOutcome } = this.#options
-    const { key, isConfirmed } = dirty
-    const plan = planKey(source.render(key), owned.of(key))
-    const isDeleting = plan.is === 'delete' || (plan.is === 'settled' && plan.surplus.length > 0)
-    if (isDeleting && !isConfirmed) gate.add(key)
-    else gate.remove(key)
-    switch (plan.is) {
-      case 'keep':
-        onOutcome(key, { is: 'problem', problem: plan.problem, entry: plan.entry })
-        return
-      case 'nothing':
-        this.#succeeded(key, { is: 'unregistered', reason: plan.reason })
-        return
-      case 'create': {
-        const { spec, notices, id = ids.next(key) } = plan
-        round.creates.push({ dirty, entry: { ...spec, id }, notices })
-        return
-      }
-      case 'update': {
-        const { spec, notices, entry, fields } = plan
-        round.updates.push({ dirty, before: entry, update: { ...spec, id: entry.id, fields }, notices })
-        return
-      }
-      case 'settled':
-        if (isConfirmed) this.#planDeletes(dirty, plan.surplus, round)
-        this.#succeeded(key, { is: 'registered', entry: plan.entry, change: 'none', notices: plan.notices })
-        return
-      case 'delete':
-        if (isConfirmed) this.#planDeletes(dirty, plan.ids, round)
-        else onOutcome(key, { is: 'ending', reason: plan.reason })
-    }
-  }
-
-  #planDeletes(dirty: DirtyKey, ids: readonly string[], round: Round): void {
-    for (const id of ids) {
-      const entry = this.#options.owned.get(id)?.entry
-      if (entry !== undefined) round.deletes.push({ dirty, entry })
-    }
-  }
-
   /** @param before - trouble that an earlier call met: nothing more is sent */
   async #send<Item extends { readonly dirty: DirtyKey }, Result>(
-    { method, items, send, answered, unknown }: Sending<Item, Result>,
+    { method, items, idOf, send, answered, unknown }: Sending<Item, Result>,
     signal: AbortSignal,
     before: unknown,
   ): Promise<unknown> {
-    const { dirty, clock, metrics } = this.#options
+    const { dirty, owned, clock, metrics } = this.#options
     if (before !== undefined || signal.aborted) {
       for (const {
         dirty: { key, since },
@@ -172,10 +102,8 @@ export class EntryWriter {
       return before
     }
     const began = clock.now()
-    const { answers, trouble } = await sendBatch(items, {
-      send: (part) => this.#call(method, () => send(part)),
-      onRepeat: unknown,
-    })
+    const call = { send: (part: readonly Item[]) => this.#call(method, () => send(part)), onRepeat: unknown }
+    const { answers, trouble } = await owned.whileWritten(items.map(idOf), () => sendBatch(items, call))
     for (const [place, item] of items.entries()) {
       const answer: ItemAnswer<Result> = answers[place] ?? { is: 'unknown' }
       const { key, since } = item.dirty
@@ -195,8 +123,9 @@ export class EntryWriter {
   }
 
   async #call<Result>(method: string, send: () => Promise<Result>): Promise<Result> {
-    const { metrics, clock } = this.#options
+    const { metrics, clock, dirty } = this.#options
     const began = clock.now()
+    dirty.called()
     try {
       const result = await send()
       metrics.calls.inc({ method, code: statusName(ok) })
@@ -268,11 +197,11 @@ export class EntryWriter {
       return
     }
     const { key } = dirty
-    const { owned, fuse, onOutcome } = this.#options
+    const { owned, fuse } = this.#options
     this.#gone(key, entry.id)
     if (code === ok) fuse.deleted(1)
+    // While it has others, it stands where it stood: with one that stays, or with several that go.
     if (!owned.has(key)) this.#succeeded(key, { is: 'unregistered', reason: 'its entry was deleted' })
-    else onOutcome(key, { is: 'ending', reason: 'one of several entries was deleted' })
   }
 
   #gone(key: string, id: string): void {
@@ -284,6 +213,11 @@ export class EntryWriter {
     this.#options.owned.put(key, entry, certainty)
   }
 
+  /** What the server is known to hold, in this form or another. */
+  #lastGood(key: string): Entry | undefined {
+    return this.#options.owned.of(key).find(({ certainty }) => certainty !== 'perhaps-created')?.entry
+  }
+
   #succeeded(key: string, outcome: KeyOutcome): void {
     this.#options.dirty.succeed(key)
     this.#options.onOutcome(key, outcome)
@@ -291,7 +225,7 @@ export class EntryWriter {
 
   #failed({ key, since }: DirtyKey, { code, message }: { readonly code: number; readonly message: string }): void {
     this.#options.metrics.failures.inc({ kind: 'refused' })
-    this.#options.onOutcome(key, { is: 'failed', status: code, message })
+    this.#options.onOutcome(key, { is: 'failed', status: code, message, entry: this.#lastGood(key) })
     this.#options.dirty.fail(key, since)
   }
 }

@@ -23,6 +23,8 @@ export class OwnedEntries {
   readonly #idsOfKeys = new Map<string, readonly string[]>()
   /** Ids that were written or deleted while somebody listed, so that the listing is not newer than what is here. */
   #touched: Set<string> | undefined
+  /** Ids in a call that is not answered yet. */
+  readonly #beingWritten = new Set<string>()
 
   get size(): number {
     return this.#entries.size
@@ -67,13 +69,26 @@ export class OwnedEntries {
     this.#touched?.add(id)
   }
 
+  /** Makes a call that writes entries: a listing meanwhile may show them as they were before it, or as they are after it. */
+  async whileWritten<Result>(ids: readonly string[], call: () => Promise<Result>): Promise<Result> {
+    for (const id of ids) {
+      this.#beingWritten.add(id)
+      this.#touched?.add(id)
+    }
+    try {
+      return await call()
+    } finally {
+      for (const id of ids) this.#beingWritten.delete(id)
+    }
+  }
+
   /**
    * Begins to note which entries are written, for a listing that takes a while. One at a time.
    *
    * @returns whether an entry was written or deleted since
    */
   watchWrites(): (id: string) => boolean {
-    const touched = new Set<string>()
+    const touched = new Set(this.#beingWritten)
     this.#touched = touched
     return (id) => touched.has(id)
   }

@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client'
 import { afterEach, describe, expect, test } from 'vitest'
 import { differingFields } from '../desired/compare.ts'
 import { isOwnEntryId } from './entry-id.ts'
@@ -11,6 +12,7 @@ import {
   verifyInterval,
   type WorldObject,
 } from './fixtures/sync-world.ts'
+import { createSyncMetrics } from './sync-metrics.ts'
 
 const opened: { readonly world: SyncWorld; readonly replica: Replica }[] = []
 
@@ -51,16 +53,35 @@ function remove(world: SyncWorld, replica: Replica, key: string): void {
 const writes = ({ entries }: SyncWorld) => entries.calls.filter(({ method }) => method !== 'list')
 
 describe('batches', () => {
-  test('a single pod waits for the short window, and is one call', async () => {
+  test('a single pod is served as soon as it comes, and those that come behind it share the next call', async () => {
     const { world, replica } = await leading()
     show(world, replica, 'pod/shop/web')
-    world.clock.advance(39)
-    await world.settle()
-    expect(writes(world)).toEqual([])
-    world.clock.advance(1)
+    world.clock.advance(2)
     await world.settle()
     expect(writes(world)).toEqual([{ method: 'create', items: 1 }])
+    show(world, replica, 'pod/shop/next')
+    world.clock.advance(43)
+    show(world, replica, 'pod/shop/last')
+    await world.settle()
+    expect(writes(world).length).toBe(1)
+    world.clock.advance(1)
+    await world.settle()
+    expect(writes(world)).toEqual([
+      { method: 'create', items: 1 },
+      { method: 'create', items: 2 },
+    ])
     expect(world.ownedBy('pod/shop/web').every(({ id }) => isOwnEntryId(ownership.ids, id))).toBe(true)
+  })
+
+  test('a pod without a node costs no call, and its wait for one delays nothing', async () => {
+    const { world, replica } = await leading()
+    show(world, replica, 'pod/shop/web', { ...web, wants: 'none' })
+    world.clock.advance(2)
+    await world.settle()
+    show(world, replica, 'pod/shop/web')
+    world.clock.advance(2)
+    await world.settle()
+    expect(writes(world)).toEqual([{ method: 'create', items: 1 }])
   })
 
   test('fifty pods a second, evenly spaced, are at most twenty-five calls a second', async () => {
@@ -75,6 +96,17 @@ describe('batches', () => {
     expect(writes(world).length).toBeLessThanOrEqual(50)
   })
 
+  test('a few pods that come together do not wait for a deployment', async () => {
+    const { world, replica } = await leading()
+    show(world, replica, 'pod/shop/web')
+    world.clock.advance(2)
+    await world.settle()
+    for (let pod = 0; pod < 12; pod++) show(world, replica, `pod/shop/web-${pod}`)
+    world.clock.advance(44)
+    await world.settle()
+    expect(world.store.size).toBe(13)
+  })
+
   test('five hundred pods within two seconds are at most fifteen calls', async () => {
     const { world, replica } = await leading()
     for (let pod = 0; pod < 500; pod++) {
@@ -85,6 +117,23 @@ describe('batches', () => {
     await world.pass(500, 20)
     expect(world.store.size).toBe(500)
     expect(writes(world).length).toBeLessThanOrEqual(15)
+  })
+
+  test('a deployment that an API server takes a while for is still few calls, and what comes after it is served at once', async () => {
+    const { world, replica } = await leading()
+    for (let pod = 0; pod < 500; pod++) {
+      show(world, replica, `pod/shop/web-${pod}`)
+      await world.settle()
+      // It begins fast, and slows down.
+      world.clock.advance(pod < 100 ? 4 : 8)
+    }
+    await world.pass(1000, 20)
+    expect(world.store.size).toBe(500)
+    expect(writes(world).length).toBeLessThanOrEqual(24)
+    show(world, replica, 'pod/shop/next')
+    world.clock.advance(2)
+    await world.settle()
+    expect(world.store.size).toBe(501)
   })
 
   test('the first synchronisation goes in full batches without waiting, parents first', async () => {
@@ -348,6 +397,20 @@ describe('what the server says', () => {
     expect(world.outcomes.get('pod/shop/web')).toMatchObject({ is: 'registered' })
   })
 
+  test('an object whose change is refused is told with the entry that it has meanwhile, as is one whose entry waits to go', async () => {
+    const { world, replica } = await leading({ fuse: { maxCount: 0, maxFraction: 0 } })
+    show(world, replica, 'pod/shop/web')
+    await world.pass(500)
+    const [{ id } = { id: '' }] = world.store.all()
+    world.faults.push({ poison: new Set([0]) })
+    show(world, replica, 'pod/shop/web', { ...web, variant: 2 })
+    await world.pass(50, 50)
+    expect(world.outcomes.get('pod/shop/web')).toMatchObject({ is: 'failed', entry: { id } })
+    remove(world, replica, 'pod/shop/web')
+    await world.pass(2000)
+    expect(world.outcomes.get('pod/shop/web')).toMatchObject({ is: 'ending', entry: { id } })
+  })
+
   test('a server that makes its own ids is served as well', async () => {
     const { world, replica } = await leading({ takesClientIds: false })
     show(world, replica, 'pod/shop/web')
@@ -380,6 +443,19 @@ describe('verification', () => {
     expect(world.entries.calls.filter(({ method }) => method === 'list').length - listed).toBe(3)
   })
 
+  test('an object that loses a double of its entry is registered all the while', async () => {
+    const { world, replica } = await leading()
+    show(world, replica, 'pod/shop/web')
+    await world.pass(500)
+    const [entry] = world.store.all()
+    if (entry === undefined) throw new Error('nothing was created')
+    world.store.create({ ...entry, id: '', spiffeId: 'spiffe://example.org/other' })
+    world.clock.advance(verifyInterval)
+    await world.pass(2000)
+    expect(world.store.all()).toEqual([entry])
+    expect(world.outcomes.get('pod/shop/web')).toMatchObject({ is: 'registered', entry: { id: entry.id } })
+  })
+
   test('what is written while a listing is on its way is newer than the listing', async () => {
     const { world, replica } = await leading()
     for (const name of ['a', 'b', 'c', 'd']) show(world, replica, `pod/shop/${name}`)
@@ -397,6 +473,29 @@ describe('verification', () => {
     remove(world, replica, 'pod/shop/d')
     await world.pass(2000)
     expect(world.store.size).toBe(3)
+  })
+
+  test('what is being written while the server lists is no drift', async () => {
+    const registry = new Registry()
+    const { world, replica } = await leading({ metrics: createSyncMetrics(registry) })
+    show(world, replica, 'pod/shop/a')
+    await world.pass(500)
+    // The server has done what it was asked to do, and its answer takes its time.
+    world.lateAnswer = 0
+    show(world, replica, 'pod/shop/b')
+    await world.pass(500)
+    expect(world.store.size).toBe(2)
+    const listed = world.entries.calls.length
+    world.clock.advance(verifyInterval)
+    await world.pass(500)
+    expect(world.entries.calls.slice(listed).map(({ method }) => method)).toContain('list')
+    world.release()
+    await world.pass(500)
+    expect((await registry.getSingleMetric('podpass_registrar_drift_total')?.get())?.values).toEqual([
+      expect.objectContaining({ labels: { kind: 'missing' }, value: 0 }),
+      expect.objectContaining({ labels: { kind: 'changed' }, value: 0 }),
+      expect.objectContaining({ labels: { kind: 'unknown' }, value: 0 }),
+    ])
   })
 
   test('what is written while the server lists is not taken for missing', async () => {

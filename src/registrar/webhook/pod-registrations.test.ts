@@ -49,7 +49,7 @@ test('the entry of the pod that had the name before is not taken for it', async 
   const registration = all.register(pod('u2', 'other'), never)
   all.settled('shop', 'web-0', registered(pod()))
   all.settled('shop', 'web-0', { is: 'unregistered', reason: 'it is gone' })
-  all.settled('shop', 'web-0', { is: 'failed', status: 13, message: 'disk full' })
+  all.settled('shop', 'web-0', { is: 'failed', status: 13, message: 'disk full', entry: undefined })
   expect(await registration).toEqual({ is: 'problem', problem: 'disk full' })
 })
 
