@@ -8,12 +8,16 @@ export interface RowOptions {
   readonly say: (line: string) => void
 }
 
-/** A part of the benchmark that can be asked for by its name. */
-export interface Row {
+/**
+ * A part of a benchmark that can be asked for by its name.
+ *
+ * @typeParam On - what it stands on
+ */
+export interface Row<On = Ground> {
   readonly name: string
   /** One line for people. */
   readonly summary: string
   /** Whether it runs without being asked for. */
   readonly isDefault: boolean
-  run(ground: Ground, options: RowOptions): Promise<readonly Figure[]>
+  run(ground: On, options: RowOptions): Promise<readonly Figure[]>
 }
