@@ -13,7 +13,6 @@ import { serveMetrics } from '../runtime/metrics-server.ts'
 import { registerProcessMetrics } from '../runtime/process-metrics.ts'
 import { stopSignal } from '../runtime/stop-signal.ts'
 import { connectionConfig, rateLimits } from './connection.ts'
-import { saveMemoryAtFullSpeed } from './memory-flags.ts'
 import { type RegistrarFlags, registrarSettings } from './registrar-flags.ts'
 import { connectServer } from './registrar-server.ts'
 import { programVersion } from './version.ts'
@@ -26,7 +25,6 @@ import { programVersion } from './version.ts'
  * @throws {TakeoverRefusedError}
  */
 export async function runRegistrar(flags: RegistrarFlags): Promise<void> {
-  saveMemoryAtFullSpeed()
   const { config, warnings, connection, logLevel } = await registrarSettings(flags)
   const clock = systemClock
   const log = createLog(logLevel, config.log)

@@ -141,7 +141,7 @@ describe('a request fails', () => {
     [
       'if it is no request',
       { csr: 'x' },
-      'local request 1 failed: expected one PEM block CERTIFICATE REQUEST and nothing else',
+      'local request 1 failed: expected one PEM block CERTIFICATE REQUEST and nothing else, in lines of base64 alone',
     ],
     ['if its key is weak', { csr: weak }, 'local request 1 failed: RSA 1024 keys are too short'],
     [
