@@ -5,6 +5,7 @@ import {
   DerError,
   type DerValue,
   formatTag,
+  readArcs,
   readBitString,
   readBoolean,
   readOid,
@@ -28,6 +29,7 @@ export function checkCanonical(value: DerValue, depth = 0): void {
       readBoolean(value)
       return
     case tag.integer:
+    case tag.enumerated:
       checkInteger(value.content)
       return
     case tag.bitString:
@@ -35,6 +37,9 @@ export function checkCanonical(value: DerValue, depth = 0): void {
       return
     case tag.oid:
       readOid(value)
+      return
+    case tag.relativeOid:
+      readArcs(value.content)
       return
     case tag.null:
       if (value.content.length > 0) throw new DerError('a null is not empty')

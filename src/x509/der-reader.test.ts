@@ -99,6 +99,15 @@ test('what is canonical for this reader is the one encoding that asn1js writes f
   )
 })
 
+test.each([
+  ['a relative object identifier that is not minimal', [13, 2, 128, 0]],
+  ['a relative object identifier that is cut off', [13, 1, 129]],
+  ['a relative object identifier without anything', [13, 0]],
+  ['an enumerated number that is not minimal', [10, 2, 0, 1]],
+])('%s is not canonical', (_name, bytes) => {
+  expect(() => checkCanonical(readDer(Uint8Array.from(bytes)))).toThrow(DerError)
+})
+
 /** What asn1js makes of the bytes; undefined for types that it has rules of its own for, such as times. */
 function rewritten(der: Uint8Array): Uint8Array | undefined {
   try {

@@ -24,7 +24,9 @@ export const tag = {
   octetString: 0x04,
   null: 0x05,
   oid: 0x06,
+  enumerated: 0x0a,
   utf8String: 0x0c,
+  relativeOid: 0x0d,
   numericString: 0x12,
   printableString: 0x13,
   teletexString: 0x14,
@@ -128,6 +130,17 @@ const longestOid = 128
 /** @returns dotted decimal */
 export function readOid(value: DerValue | undefined): string {
   const { content } = expectTag(value, tag.oid, 'object identifier')
+  const [first, ...others] = readArcs(content)
+  const root = first < 80n ? first / 40n : 2n
+  return [root, first - root * 40n, ...others].join('.')
+}
+
+/**
+ * Reads the subidentifiers of an object identifier, or of a relative one (X.690 §8.19, §8.20).
+ *
+ * @throws {DerError}
+ */
+export function readArcs(content: Uint8Array): readonly [bigint, ...bigint[]] {
   if (content.length > longestOid) throw new DerError('an object identifier is too long')
   const arcs: bigint[] = []
   let arc = 0n
@@ -141,10 +154,9 @@ export function readOid(value: DerValue | undefined): string {
       arc = 0n
     }
   }
-  const [first] = arcs
+  const [first, ...others] = arcs
   if (first === undefined || !begins) throw new DerError('an object identifier is cut off')
-  const root = first < 80n ? first / 40n : 2n
-  return [root, first - root * 40n, ...arcs.slice(1)].join('.')
+  return [first, ...others]
 }
 
 export function readBoolean(value: DerValue | undefined): boolean {
