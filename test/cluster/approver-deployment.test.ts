@@ -36,6 +36,10 @@ beforeAll(async () => {
   await importImage(node, await podpassImage('docker.io/library/podpass:0.1.0'))
   for (const name of ['podpass', namespace]) await createNamespace(controlPlane, name)
   await allowRequests(controlPlane, namespace)
+  // Beside the root of another test's signer, ours would be a second one, which signs only once it has been published for a while.
+  for (const signer of ['example.com:serving', 'example.com:pods']) {
+    await kubectl(controlPlane, ['delete', 'clustertrustbundle', `${signer}:podpass`, '--ignore-not-found'])
+  }
   await apply(controlPlane, secret('serving-ca', roots.serving), secret('pods-ca', roots.pods), {
     apiVersion: 'v1',
     kind: 'Service',

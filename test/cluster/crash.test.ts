@@ -123,7 +123,7 @@ test('killed during an unpublish, the pod still goes and nothing is left', async
     name: 'unpublished',
     volumes: { tls: { driver: driverName, attributes } },
   })
-  await startToDie('before rm /state.json 1')
+  await startToDie('before unlink /state.json 1')
   const deleted = deletePod(controlPlane, pod)
   await driver.ended()
   await driver.start()
