@@ -31,8 +31,15 @@ const { values } = parseArgs({
     repeat: { type: 'string', default: '3' },
     sides: { type: 'string', default: allSides.join(',') },
     json: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 })
+if (values.help) {
+  process.stdout.write(
+    'Usage: npm run bench:approver -- [--requests N] [--repeat N] [--sides floor,podpass,builtIn] [--json FILE]\n',
+  )
+  process.exit()
+}
 const [requests, repeat] = [Number(values.requests), Number(values.repeat)]
 const sides = allSides.filter((side) => values.sides.split(',').includes(side))
 const machine = await describeMachine()
