@@ -7,8 +7,11 @@ import { callsSince, totalOf } from '../spire-server.ts'
 
 /** Seconds. */
 const window = 60
-/** V8 collects garbage once more in the half minute after work, which takes it longer than hours of idling. Seconds. */
-const settling = 40
+/**
+ * V8 collects garbage once more in the half minute after work, which takes it longer than hours of idling; and Kubernetes marks and taints
+ * a node that no kubelet reports a minute after it was made. Seconds.
+ */
+const settling = 75
 
 export const registrarIdle: Row<RegistrarGround> = {
   name: 'idle',

@@ -12,7 +12,11 @@ export interface LeaseOptions extends Partial<ClaimTiming> {
   readonly identity: string
   /** How long after its last success a holder that cannot renew gives up, in milliseconds. @default {10_000} */
   readonly renewDeadline?: number
-  /** How often it is tried, in milliseconds. @default {2_000} */
+  /**
+   * How often it is tried to get the lease, and to renew it after a renewal failed, in milliseconds. A renewal that went well is followed
+   * by the next one after half of `renewDeadline`: nobody can take over sooner for it, and an idle process need not wake up for more.
+   * @default {2_000}
+   */
   readonly retryPeriod?: number
   /** Told who holds the lease, each time it is somebody else; empty where nobody does. */
   readonly onHolder?: (identity: string) => void
@@ -124,17 +128,21 @@ async function renew(claim: LeaseClaim, settings: Settings, done: AbortSignal, l
     lost.abort(new LeaseLostError(`lease ${lease.name} is lost: ${why}`))
   }
   const limit = () => clock.timer(renewDeadline, () => lose(`it could not be renewed for ${renewDeadline / 1000} s`))
+  const restPeriod = Math.max(renewDeadline / 2, retryPeriod)
+  let wait = restPeriod
   let deadline = limit()
   const ended = AbortSignal.any([done, lost.signal])
   while (!ended.aborted) {
-    await sleep(clock, retryPeriod, ended).catch(() => {})
+    await sleep(clock, wait, ended).catch(() => {})
     if (ended.aborted) break
     // From the attempt's beginning: the answer may come late, and others count from when the server wrote it.
     const next = limit()
+    wait = retryPeriod
     try {
       if (await claim.take(ended)) {
         deadline.cancel()
         deadline = next
+        wait = restPeriod
       } else {
         next.cancel()
         lose('somebody else holds it')

@@ -65,7 +65,7 @@ export class IdentityHolders {
   }
 }
 
-/** Of two resources of the same second, whose order is unknown, every process has to choose the same. */
+/** Of two resources of the same second, whose order is unknown, every process has to choose the same: the first by name. */
 function byAge(one: Claimant, other: Claimant): number {
-  return one.createdAt - other.createdAt || (one.uid < other.uid ? -1 : 1)
+  return one.createdAt - other.createdAt || (one.key < other.key ? -1 : 1)
 }
