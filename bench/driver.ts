@@ -26,6 +26,13 @@ export async function copyProgram(dist: string, directory: string): Promise<stri
 /** CPU time in which a driver that rests stays within a tenth of a second, in seconds. */
 const restingTime = 0.002
 
+/** How the driver reaches the API server: as in a pod, without a kubeconfig, which it would have to load a YAML reader for. */
+export interface BenchApi {
+  readonly server: string
+  readonly certificateAuthority: string
+  readonly token: string
+}
+
 export interface DriverOptions {
   /** The launcher, as {@link copyProgram} gives it. */
   readonly program: string
@@ -33,7 +40,7 @@ export interface DriverOptions {
   readonly within: readonly string[]
   /** Of that namespace; on a mount that is shared. Takes the socket, the data root and the pods. */
   readonly directory: string
-  readonly kubeconfig: string
+  readonly api: BenchApi
   readonly metricsPort: number
   readonly kubelet: Worker<Kubelet>
   /** More flags of `podpass driver`. */
@@ -70,14 +77,16 @@ export class BenchDriver {
 
   /** Starts it, again after {@link kill9}. @returns milliseconds until its socket served */
   async start(): Promise<number> {
-    const { program, within, directory, kubeconfig, metricsPort, kubelet, log, flags } = this.#options
+    const { program, within, directory, api, metricsPort, kubelet, log, flags } = this.#options
     const own = {
       'node-id': 'bench-node',
       endpoint: `unix://${this.#socket}`,
       'registration-dir': join(directory, 'plugins_registry'),
       'data-root': this.dataRoot,
       'pods-dir': join(directory, 'pods'),
-      kubeconfig,
+      server: api.server,
+      'certificate-authority': api.certificateAuthority,
+      token: api.token,
       'metrics-bind-address': `127.0.0.1:${metricsPort}`,
     }
     const args = ['driver', ...Object.entries(own).map(([name, value]) => `--${name}=${value}`), ...flags]

@@ -11,7 +11,7 @@ import { buildComponent } from '../test/cluster/components/build.ts'
 import { certManager } from '../test/cluster/components/cert-manager/recipe.ts'
 import { ControlPlane, type ControlPlaneAccess } from '../test/cluster/control-plane.ts'
 import { installDriver } from '../test/cluster/driver-process.ts'
-import { serviceAccountKubeconfig, userKubeconfig } from '../test/cluster/kubeconfig.ts'
+import { createToken, serviceAccountKubeconfig, userKubeconfig } from '../test/cluster/kubeconfig.ts'
 import { apply, kubectl } from '../test/cluster/kubectl.ts'
 import { createNamespace } from '../test/cluster/namespace.ts'
 import { until } from '../test/cluster/until.ts'
@@ -97,14 +97,15 @@ export class Ground {
     const { kubeconfig: requesterKubeconfig } = await serviceAccountKubeconfig(controlPlane, requesterAccount)
     await requester.call('start', requesterKubeconfig)
 
-    const { kubeconfig } = await serviceAccountKubeconfig(controlPlane, driverAccount)
+    const { server, certificateAuthority } = controlPlane
+    const token = await createToken(controlPlane, driverAccount)
     const metrics = await claimPort()
     parts.defer(() => metrics.claim.close())
     const driver: DriverOptions = {
       program,
       within: mounts.within,
       directory,
-      kubeconfig,
+      api: { server, certificateAuthority, token },
       metricsPort: metrics.port,
       kubelet,
       flags: driverFlags,

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { DeleteResult, Entry, EntryFilter, EntryResult, EntrySpec, Selector } from '../../src/spire/entry.ts'
 import { entryIdProblem, entryProblem } from './entry-problem.ts'
 
@@ -99,15 +99,15 @@ export class EntryStore {
     const unfederated = this.#missingBundle(wanted)
     if (unfederated !== undefined) return { code: 13, message: `failed to create entry: ${unfederated}` }
     if (hasTwice(wanted)) return taken
-    const id = asked === '' ? randomUUID() : asked
+    const row = ++this.#lastRow
     const entry: StoredEntry = {
       ...contentOf({ admin: false, hint: '', x509SvidTtl: 0, ...wanted }),
-      id,
+      id: asked === '' ? uuidOf(row) : asked,
       revision: 0n,
-      row: ++this.#lastRow,
+      row,
       createdAt: Math.floor((this.#options.now ?? Date.now)() / 1000),
     }
-    this.#entries.set(id, entry)
+    this.#entries.set(entry.id, entry)
     this.#index(entry)
     return { ...ok, entry: asAnswered(entry) }
   }
@@ -164,6 +164,11 @@ export class EntryStore {
 /** What is written to the database comes back in the order of an index; listings have it in the order in which it was written. */
 function asAnswered(entry: StoredEntry): StoredEntry {
   return { ...entry, dnsNames: entry.dnsNames.toSorted() }
+}
+
+/** An id as the server makes them, in an order that tells nothing, and the same in each run. */
+function uuidOf(row: number): string {
+  return hash('sha256', String(row)).replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-4$3-8$4-$5')
 }
 
 function contentOf(content: EntryContent): EntryContent {
