@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { IssuerUnavailableError } from '../src/issuer/errors.ts'
+import { privateDirectory } from '../src/volume/private-directory.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { TestNode, type TestVolume } from './support/node.ts'
 
@@ -125,4 +126,26 @@ describe('volumes that were issued in the same second', { timeout: 300_000 }, ()
     // One request each for the first certificate and the second: an attempt that fails is resumed with its key.
     expect(node.issuer.requests).toHaveLength(2 * volumes.length)
   })
+})
+
+test('a hundred volumes at once: the first request goes out while nearly all others have not begun', async () => {
+  let mounts = 0
+  let mountsAtFirst: number | undefined
+  await using node = await TestNode.start({
+    mounter: {
+      ...privateDirectory,
+      mountPrivate(directory, options) {
+        mounts++
+        return privateDirectory.mountPrivate(directory, options)
+      },
+    },
+    issuerFor: () => {
+      mountsAtFirst ??= mounts
+      return node.issuer
+    },
+  })
+  const volumes = await Promise.all(Array.from({ length: 100 }, () => node.volume()))
+  await Promise.all(volumes.map((volume) => node.publish(volume)))
+  expect(mounts).toBe(100)
+  expect(mountsAtFirst).toBeLessThanOrEqual(8)
 })

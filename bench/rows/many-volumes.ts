@@ -76,7 +76,11 @@ async function measure(
   const measureVolumes = async (): Promise<void> => {
     const burst = await ground.volumes(count, algorithm)
     const before = await cpuTime(driver.pid)
-    const published = await ground.kubelet.call('publishProbing', burst)
+    // Probes take time of their own, which counts beside keys of seconds, and not beside all the rest.
+    const published =
+      algorithm === 'RSA'
+        ? await ground.kubelet.call('publishProbing', burst)
+        : { latencies: await ground.kubelet.call('publish', burst), probes: [] }
     cpu.push((((await cpuTime(driver.pid)) - before) * 1000) / count)
     await ground.check(burst)
     volumes.push(Math.max(...published.latencies))

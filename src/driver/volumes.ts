@@ -1,6 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { IssuanceError } from '../issuer/errors.ts'
 import type { IssuerReference, RequestHandle } from '../issuer/issuer.ts'
 import { KeyedMutex } from '../runtime/mutex.ts'
+import { Semaphore } from '../runtime/semaphore.ts'
 import { type AdoptedVolume, adoptUnreadable, isShown, issuedInPlace } from './adoption.ts'
 import { Denials } from './denials.ts'
 import type { PodMetadata } from '../volume/pod-metadata.ts'
@@ -52,6 +54,12 @@ export interface VolumesOptions
   readonly obstacle: () => string | undefined
 }
 
+/**
+ * How many new volumes are opened at once. Were all of a hundred, the first request would go out once the last volume is ready for its own:
+ * so the API server works on the first ones meanwhile. As many as Node has threads, so that a slow disk holds up no more than it does anyway.
+ */
+const openings = 4
+
 const volumeIdForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 
 /** All volumes of the node: found again after a restart, published, woken when it is time to renew, and unpublished. */
@@ -63,6 +71,7 @@ export class Volumes {
   readonly #places: VolumePlaces
   readonly #unmanaged: UnmanagedVolumes
   readonly #serial = new KeyedMutex()
+  readonly #openings = new Semaphore(openings)
   readonly #renewals: RenewalClock
   /** Settled once every volume that was left is taken up; calls that need to know them wait for it. */
   readonly #restored = Promise.withResolvers<void>()
@@ -235,7 +244,14 @@ export class Volumes {
     if (this.#closed) throw new NotReadyError('the driver is stopping')
     const store = this.#places.of(call.volumeId)
     const isLive = this.#unmanaged.has(call.volumeId) && (await isShown(store, call.target, this.#options.mounter))
-    return isLive ? this.#openLive(store, call) : this.#openNew(store, call)
+    if (isLive) return this.#openLive(store, call)
+    return this.#openings.run(async () => {
+      if (this.#closed) throw new NotReadyError('the driver is stopping')
+      const volume = await this.#openNew(store, call)
+      // In which it makes its key and its request, and sends it.
+      await turn()
+      return volume
+    })
   }
 
   /** A pod runs with it, so the kubelet must not hear of trouble: it would take the volume away (k8s#121271). */
