@@ -1,9 +1,8 @@
 import { cp, mkdir, mkdtemp, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Daemon } from '../test/cluster/daemon.ts'
 import type { Kubelet } from './kubelet.ts'
-import { cpuTime } from './process-figures.ts'
+import { untilQuiet } from './process-figures.ts'
 import type { Worker } from './worker.ts'
 
 const project = join(import.meta.dirname, '..')
@@ -22,9 +21,6 @@ export async function copyProgram(dist: string, directory: string): Promise<stri
   await symlink(join(project, 'node_modules'), join(program, 'node_modules'))
   return join(program, 'dist/podpass.cjs')
 }
-
-/** CPU time in which a driver that rests stays within a tenth of a second, in seconds. */
-const restingTime = 0.002
 
 /** How the driver reaches the API server: as in a pod, without a kubeconfig, which it would have to load a YAML reader for. */
 export interface BenchApi {
@@ -98,15 +94,9 @@ export class BenchDriver {
     return performance.now() - started
   }
 
-  /** Resolves once it has nothing more to do, so that a key pool is as full as it gets; at the latest after ten seconds. */
-  async quiet(): Promise<void> {
-    let [before, still] = [await cpuTime(this.pid), 0]
-    for (let looks = 0; looks < 100 && still < 3; looks++) {
-      await delay(100)
-      const now = await cpuTime(this.pid)
-      still = now - before < restingTime ? still + 1 : 0
-      before = now
-    }
+  /** @see {@link untilQuiet} */
+  quiet(enough?: number): Promise<void> {
+    return untilQuiet(this.pid, enough)
   }
 
   async kill9(): Promise<void> {

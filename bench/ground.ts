@@ -119,9 +119,13 @@ export class Ground {
     await this.#parts.disposeAsync()
   }
 
-  /** A driver that knows no volumes, has read what it needs of the API, and has served one volume. */
-  async startDriver(): Promise<BenchDriver> {
-    const driver = await BenchDriver.start(this.#driver)
+  /**
+   * A driver that knows no volumes, has read what it needs of the API, and has served one volume.
+   *
+   * @param flags - more flags of `podpass driver`
+   */
+  async startDriver(flags: readonly string[] = []): Promise<BenchDriver> {
+    const driver = await BenchDriver.start({ ...this.#driver, flags: [...this.#driver.flags, ...flags] })
     const [first] = await this.volumes(1, 'ECDSA')
     if (first === undefined) throw new Error('there is no pod')
     await this.kubelet.call('publishPatiently', first)

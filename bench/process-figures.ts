@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** Memory of a process, in MiB. */
 export interface Memory {
@@ -20,6 +21,27 @@ export async function cpuTime(pid: number): Promise<number> {
     return Number(running) / 1e9
   })
   return (await Promise.all(counts)).reduce((sum, seconds) => sum + seconds, 0)
+}
+
+/** CPU time in which a process that rests stays within a tenth of a second, in seconds. */
+const restingTime = 0.002
+
+/** How long a driver rests at most before it fills its key pool again, in tenths of a second. */
+export const poolPause = 12
+
+/**
+ * Resolves once a process has nothing more to do; at the latest after thirty seconds.
+ *
+ * @param enough - for how many tenths of a second it must have done nothing
+ */
+export async function untilQuiet(pid: number, enough = 3): Promise<void> {
+  let [before, still] = [await cpuTime(pid), 0]
+  for (let looks = 0; looks < 300 && still < enough; looks++) {
+    await delay(100)
+    const now = await cpuTime(pid)
+    still = now - before < restingTime ? still + 1 : 0
+    before = now
+  }
 }
 
 export async function memory(pid: number): Promise<Memory> {

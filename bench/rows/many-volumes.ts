@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { figure, timesFloor } from '../figure.ts'
 import type { Ground } from '../ground.ts'
-import { cpuTime } from '../process-figures.ts'
+import { cpuTime, poolPause } from '../process-figures.ts'
 import type { KeyAlgorithm } from '../requester.ts'
 import type { Row, RowOptions } from '../row.ts'
 import { percentile } from '../statistics.ts'
@@ -96,7 +96,7 @@ async function measure(
   const turns = [measureRequests, measureVolumes, ...(algorithm === 'RSA' ? [measureKeys] : [])]
   for (let run = 0; run < warmUps + repeat; run++) {
     for (const turn of run % 2 === 0 ? turns : turns.toReversed()) {
-      await driver.quiet()
+      await driver.quiet(algorithm === 'RSA' ? poolPause : undefined)
       await turn()
     }
     say(`${run + 1} of ${warmUps + repeat}`)

@@ -1,4 +1,3 @@
-import type { BenchDriver } from '../driver.ts'
 import { figure, timesFloor } from '../figure.ts'
 import type { Ground } from '../ground.ts'
 import { cpuTime } from '../process-figures.ts'
@@ -9,8 +8,6 @@ import { percentile } from '../statistics.ts'
 const usualRepeat = 30
 /** Measurements that do not count: code is compiled, connections are made. */
 const warmUps = 5
-/** More keys than a pool should hold on a node. */
-const drainingVolumes = 40
 
 interface Pairs {
   /** Milliseconds. */
@@ -25,7 +22,7 @@ export const oneVolumeP256: Row = {
   summary: 'one volume with a P-256 key: from NodePublishVolume to its answer',
   isDefault: true,
   async run(ground, options) {
-    const { volume, floor, cpu } = await measure(ground, options, 'ECDSA', (driver) => driver.quiet())
+    const { volume, floor, cpu } = await measure(ground, options, 'ECDSA')
     const target = timesFloor(1.5)
     const p95 = (samples: readonly number[]): number => percentile(samples, 95)
     return [
@@ -41,22 +38,17 @@ export const oneVolumeRsa: Row = {
   summary: 'one volume with an RSA-2048 key, the driver having had time to make keys ahead',
   isDefault: true,
   async run(ground, options) {
-    const { volume, floor } = await measure(ground, options, 'RSA', (driver) => driver.quiet())
+    const { volume, floor } = await measure(ground, options, 'RSA')
     return [figure({ title: 'one volume, RSA-2048', unit: 'ms', samples: volume, floor, target: timesFloor(1.6) })]
   },
 }
 
 export const oneVolumeRsaEmpty: Row = {
   name: 'rsa-empty',
-  summary: 'one volume with an RSA-2048 key, right after so many that no key is left; the floor includes making one',
+  summary: 'one volume with an RSA-2048 key, without any key made ahead; the floor includes making one',
   isDefault: true,
   async run(ground, options) {
-    const drain = async (): Promise<() => Promise<void>> => {
-      const volumes = await ground.volumes(drainingVolumes, 'RSA')
-      await ground.kubelet.call('publish', volumes)
-      return () => ground.unpublish(volumes)
-    }
-    const { volume, floor } = await measure(ground, options, 'RSA', drain)
+    const { volume, floor } = await measure(ground, options, 'RSA', ['--key-pool=0'])
     const keys: number[] = []
     for (const _ of floor) keys.push(await ground.requester.call('makeKeys', 1, 1))
     const withKey = floor.map((latency, index) => latency + (keys[index] ?? 0))
@@ -67,15 +59,15 @@ export const oneVolumeRsaEmpty: Row = {
 /**
  * Measures floor and volume in turns, the other one first each time.
  *
- * @param prepare - runs before each volume; what it gives is run after it
+ * @param flags - more flags of `podpass driver`
  */
 async function measure(
   ground: Ground,
   { repeat = usualRepeat, say }: RowOptions,
   algorithm: KeyAlgorithm,
-  prepare: (driver: BenchDriver) => Promise<(() => Promise<void>) | void>,
+  flags: readonly string[] = [],
 ): Promise<Pairs> {
-  await using driver = await ground.startDriver()
+  await using driver = await ground.startDriver(flags)
   const pods = await ground.pods(1)
   const [volume, floor, cpu]: [number[], number[], number[]] = [[], [], []]
   const measureFloor = async (): Promise<void> => {
@@ -84,13 +76,12 @@ async function measure(
   }
   const measureVolume = async (): Promise<void> => {
     const volumes = await ground.volumes(1, algorithm)
-    const tidy = await prepare(driver)
+    await driver.quiet()
     const before = await cpuTime(driver.pid)
     volume.push(...(await ground.kubelet.call('publish', volumes)))
     cpu.push(((await cpuTime(driver.pid)) - before) * 1000)
     await ground.check(volumes)
     await ground.unpublish(volumes)
-    await tidy?.()
   }
   for (let run = 0; run < warmUps + repeat; run++) {
     const turns = [measureFloor, measureVolume]

@@ -8,6 +8,7 @@ import { Node } from '../../test/cluster/node.ts'
 import { checkPrerequisites } from '../../test/cluster/prerequisites.ts'
 import { figure } from '../figure.ts'
 import type { Ground } from '../ground.ts'
+import { poolPause, untilQuiet } from '../process-figures.ts'
 import type { KeyAlgorithm } from '../requester.ts'
 import type { Row } from '../row.ts'
 
@@ -28,11 +29,13 @@ export const podsOnNode: Row = {
     say('starting a kubelet')
     const node = parts.adopt(await Node.start(ground.controlPlane, await checkPrerequisites()), (node) => node.close())
     const cluster: ClusterAccess = { controlPlane: ground.controlPlane, node: node.access }
-    parts.adopt(await DriverProcess.start(cluster, ['--log-level=info']), (driver) => driver.stop())
+    const driver = parts.adopt(await DriverProcess.start(cluster, ['--log-level=info']), (driver) => driver.stop())
     const times: Readonly<Record<Kind, number[]>> = { none: [], ECDSA: [], RSA: [] }
     // The first round, which does not count, fills caches of images and code.
     for (let round = 0; round <= repeat; round++) {
       for (let turn = 0; turn < kinds.length; turn++) {
+        // It makes the keys anew that the last pods took.
+        await untilQuiet(driver.pid, poolPause)
         const kind = kinds[(round + turn) % kinds.length] ?? 'none'
         const time = await runPods(ground, node.access.name, kind, `${round}-${turn}`)
         if (round > 0) times[kind].push(time)

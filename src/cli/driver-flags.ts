@@ -114,7 +114,10 @@ export function addDriverOptions(command: Command): Command {
       new Option('--publish-timeout <duration>', 'how long a publish waits for its certificate')
         .argParser(parseLifetime)
         .default(driverDefaults.publishTimeout, '60s'),
-      new Option('--key-pool <number>', 'RSA keys of each size to keep ready')
+      new Option(
+        '--key-pool <number>',
+        'RSA-2048 keys to keep ready, and a quarter as many of larger sizes that are asked for',
+      )
         .argParser(parseCount)
         .default(driverDefaults.keyPool),
       toggle(

@@ -41,7 +41,7 @@ export interface DriverOptions {
   readonly publishTimeout: number
   /** The most that a volume's files may take, in bytes. */
   readonly volumeSize: number
-  /** How many RSA keys of each size are kept ready. */
+  /** How many RSA keys are kept ready: {@link import('../x509/key-pool.ts').KeyPoolOptions.capacity}. */
   readonly keyPool: number
   readonly strictIssuer: boolean
   readonly requireNoswap: boolean
@@ -74,7 +74,8 @@ export const driverDefaults = {
   driverName: 'csi.cert-manager.io',
   publishTimeout: 60_000,
   volumeSize: 4 * 1024 * 1024,
-  keyPool: 16,
+  // A wave of pods that fills half of a node of 110.
+  keyPool: 64,
   gate: openGate,
   podMetadata: noPodMetadataSource,
   continueOnNotReady: false,

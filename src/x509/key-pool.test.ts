@@ -93,6 +93,50 @@ describe('a key pool', () => {
     expect(generator.asked).toHaveLength(2)
   })
 
+  test('waits while keys are taken one after the other', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, clock, capacity: 3 })
+    pool.keep(2048)
+    for (let made = 0; made < 3; made++) await generator.finishOne()
+    for (let taken = 0; taken < 3; taken++) {
+      await pool.generate(rsa)
+      clock.advance(900)
+      await settled()
+    }
+    expect(generator.asked).toHaveLength(3)
+    clock.advance(100)
+    await settled()
+    expect(generator.asked).toHaveLength(4)
+  })
+
+  test('rests after each key for as long as that took', async () => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, clock, capacity: 2 })
+    pool.keep(2048)
+    clock.advance(700)
+    await generator.finishOne()
+    clock.advance(699)
+    await settled()
+    expect(generator.asked).toHaveLength(1)
+    clock.advance(1)
+    await settled()
+    expect(generator.asked).toHaveLength(2)
+  })
+
+  test('keeps a quarter as many of sizes that take long', async () => {
+    const generate = async () => generateKeySync({ algorithm: 'Ed25519' })
+    const pool = new KeyPool({ generator: { generate }, capacity: 10, clock })
+    pool.keep(2048)
+    pool.keep(4096)
+    for (let turn = 0; turn < 10; turn++) await settled()
+    expect(pool.levels()).toEqual(
+      new Map([
+        [2048, 10],
+        [4096, 3],
+      ]),
+    )
+  })
+
   test('keeps a size ready from the first time that it is asked for', async () => {
     const generator = new SlowGenerator()
     const pool = new KeyPool({ generator, clock, capacity: 1 })

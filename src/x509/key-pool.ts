@@ -5,20 +5,23 @@ import type { KeyGenerator, KeySpec } from './key.ts'
 export interface KeyPoolOptions {
   /** Makes the keys, as many at a time as it likes. */
   readonly generator: KeyGenerator
-  /** How many RSA keys of each size are kept ready; 0 keeps none. */
+  /** How many RSA keys of 2048 bits are kept ready, and a quarter as many of each size above, which take ten times as long; 0 keeps none. */
   readonly capacity: number
   readonly clock: Clock
 }
 
 /**
- * How long after a key was taken the next one is begun, in milliseconds. Its volume is done by then: to make a key takes a core for
- * longer than all else of a volume's way, and a node may have two.
+ * How long after a key was taken the next one is begun, in milliseconds: to make a key takes a core for longer than all else of a volume's
+ * way, a node may have two, and where one pod comes, others may follow.
  */
-const refillPause = 200
+const refillPause = 1000
+
+const usualSize = 2048
 
 /**
- * Keeps RSA keys ready, because the search for one takes longer than all the rest of a certificate's way. It is refilled one key
- * at a time, a moment after one was taken, and only while nobody waits for a key. Other keys are made at once anyway.
+ * Keeps RSA keys ready, because the search for one takes longer than all the rest of a certificate's way. It is refilled once no key
+ * was taken for a moment and nobody waits for one: one key at a time, and after each it rests for as long as that took, so that at least
+ * half of what the process may have of a core is left to the others, however little that is. Other keys are made at once anyway.
  */
 export class KeyPool implements KeyGenerator {
   readonly #generator: KeyGenerator
@@ -27,6 +30,8 @@ export class KeyPool implements KeyGenerator {
   readonly #ready = new Map<number, KeyObject[]>()
   readonly #closing = new AbortController()
   #waiting = 0
+  /** When a key was taken last, epoch milliseconds. */
+  #takenAt = Number.NEGATIVE_INFINITY
   #isRefilling = false
   #refilling: Promise<void> = Promise.resolve()
 
@@ -39,7 +44,7 @@ export class KeyPool implements KeyGenerator {
   /** Keeps keys of an RSA size ready from now on, in bits; any other is kept from the first time that it is asked for. */
   keep(size: number): void {
     if (!this.#ready.has(size)) this.#ready.set(size, [])
-    this.#refill(0)
+    this.#refill()
   }
 
   /** How many keys of a size are ready. */
@@ -59,7 +64,7 @@ export class KeyPool implements KeyGenerator {
     this.#ready.set(spec.size, keys)
     const key = keys.shift()
     if (key !== undefined) {
-      this.#refill(refillPause)
+      this.#taken()
       return key
     }
     this.#waiting++
@@ -67,7 +72,7 @@ export class KeyPool implements KeyGenerator {
       return await this.#generator.generate(spec, signal)
     } finally {
       this.#waiting--
-      this.#refill(refillPause)
+      this.#taken()
     }
   }
 
@@ -78,26 +83,43 @@ export class KeyPool implements KeyGenerator {
     this.#ready.clear()
   }
 
-  /** @param pause - milliseconds */
-  #refill(pause: number): void {
-    if (this.#isRefilling) return
-    this.#isRefilling = true
-    this.#refilling = this.#makeKeys(pause)
+  #taken(): void {
+    this.#takenAt = this.#clock.now()
+    this.#refill()
   }
 
-  async #makeKeys(pause: number): Promise<void> {
+  #refill(): void {
+    if (this.#isRefilling) return
+    this.#isRefilling = true
+    this.#refilling = this.#makeKeys()
+  }
+
+  async #makeKeys(): Promise<void> {
+    const { signal } = this.#closing
     try {
-      if (pause > 0) await sleep(this.#clock, pause, this.#closing.signal)
       for (;;) {
-        const short = [...this.#ready].find(([, keys]) => keys.length < this.#capacity)
-        if (short === undefined || this.#waiting > 0 || this.#closing.signal.aborted) return
+        while (this.#pause > 0) await sleep(this.#clock, this.#pause, signal)
+        const short = [...this.#ready].find(([size, keys]) => keys.length < this.#capacityOf(size))
+        if (short === undefined || this.#waiting > 0 || signal.aborted) return
         const [size, keys] = short
-        keys.push(await this.#generator.generate({ algorithm: 'RSA', size }, this.#closing.signal))
+        const began = this.#clock.now()
+        keys.push(await this.#generator.generate({ algorithm: 'RSA', size }, signal))
+        const rest = this.#clock.now() - began
+        if (rest > 0) await sleep(this.#clock, rest, signal)
       }
     } catch {
       // A key that cannot be made is no trouble before somebody asks for one, and is then told to him.
     } finally {
       this.#isRefilling = false
     }
+  }
+
+  /** How long it takes until no key was taken for a moment, in milliseconds. */
+  get #pause(): number {
+    return this.#takenAt + refillPause - this.#clock.now()
+  }
+
+  #capacityOf(size: number): number {
+    return size <= usualSize ? this.#capacity : Math.ceil(this.#capacity / 4)
   }
 }
