@@ -20,7 +20,7 @@ const backoff = { first: 1000, cap: 300_000 }
 /** Keeps the trust of one volume current, with issuers that tell of it without a new certificate. */
 export class TrustUpdates {
   readonly #options: TrustUpdatesOptions
-  #ending = new AbortController()
+  #ending: AbortController | undefined
   #running: Promise<void> = Promise.resolve()
 
   constructor(options: TrustUpdatesOptions) {
@@ -29,15 +29,14 @@ export class TrustUpdates {
 
   /** Follows the trust of a certificate, in the place of an earlier one: at first what it is now, as it may have changed meanwhile. */
   follow(handle: RequestHandle): void {
-    this.#ending.abort()
-    this.#ending = new AbortController()
-    const { signal } = this.#ending
+    this.#ending?.abort()
+    const { signal } = (this.#ending = new AbortController())
     this.#running = this.#running.then(() => this.#run(handle, signal))
   }
 
   /** Resolves once nothing is written any more. */
   async close(): Promise<void> {
-    this.#ending.abort()
+    this.#ending?.abort()
     await this.#running
   }
 

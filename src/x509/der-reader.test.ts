@@ -60,15 +60,33 @@ const { value: anyValue } = fc.letrec<{ value: DerBlock; leaf: DerBlock }>((tie)
   ),
 }))
 
-test('everything that is written is canonical, and asn1js reads it as the same', () => {
+test('everything that is written is canonical, and asn1js, which others wrote, writes the same for it', () => {
   fc.assert(
     fc.property(anyValue, (value) => {
       const der = encode(value)
       checkCanonical(readDer(der))
       expect(asn1.fromBER(der).offset).toBe(der.length)
+      expect(rewritten(der)).toEqual(der)
     }),
+    { numRuns: 1000 },
   )
 })
+
+test.each([0, 1, 127, 128, 255, 256, 65_535, 65_536, 2 ** 24])(
+  'a content of %i bytes has the shortest length',
+  (length) => {
+    const der = encode(octetString(new Uint8Array(length)))
+    expect(readDer(der).content).toHaveLength(length)
+    expect(rewritten(der)).toEqual(der)
+  },
+)
+
+test.each([0, 1, 127, 128, 255, 256, 32_767, 32_768, 2 ** 31 - 1])(
+  'the number %i is written as asn1js writes it',
+  (value) => {
+    expect(encode(integer(value))).toEqual(new Uint8Array(new asn1.Integer({ value }).toBER()))
+  },
+)
 
 test('any bytes are read or refused with a DerError', () => {
   const mutated = fc

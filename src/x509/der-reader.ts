@@ -31,6 +31,8 @@ export const tag = {
   printableString: 0x13,
   teletexString: 0x14,
   ia5String: 0x16,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
   visibleString: 0x1a,
   universalString: 0x1c,
   bmpString: 0x1e,

@@ -1,80 +1,90 @@
-import * as asn1 from 'asn1js'
+import { utf8Bytes } from './bytes.ts'
+import { tag } from './der-reader.ts'
 
-/** A value to be written as DER; {@link encode} gives its bytes. */
-export type DerBlock = asn1.BaseBlock
+/** A value that is written as DER (X.690); {@link encode} gives its bytes. */
+export interface DerBlock {
+  readonly der: Uint8Array<ArrayBuffer>
+}
 
-const universalClass = 1
-const contextClass = 3
+/** The tag, the length in the fewest bytes (X.690 §10.1), the content. */
+function block(tagByte: number, ...parts: readonly Uint8Array[]): DerBlock {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const lengthBytes = length < 0x80 ? [length] : longLength(length)
+  const der = new Uint8Array(1 + lengthBytes.length + length)
+  der[0] = tagByte
+  der.set(lengthBytes, 1)
+  let at = 1 + lengthBytes.length
+  for (const part of parts) {
+    der.set(part, at)
+    at += part.length
+  }
+  return { der }
+}
 
-export function encode(block: DerBlock): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(block.toBER())
+function longLength(length: number): number[] {
+  const bytes = bigEndian(length)
+  return [0x80 | bytes.length, ...bytes]
+}
+
+/** @returns at least one byte */
+function bigEndian(value: number): number[] {
+  const bytes = [value & 0xff]
+  for (let rest = Math.floor(value / 256); rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest & 0xff)
+  return bytes
+}
+
+function contents(parts: readonly DerBlock[]): readonly Uint8Array[] {
+  return parts.map(({ der }) => der)
+}
+
+export function encode({ der }: DerBlock): Uint8Array<ArrayBuffer> {
+  return der
 }
 
 /** A value that is encoded already and must keep its exact bytes, such as a public key or the name of an issuer. */
 export function encoded(der: Uint8Array): DerBlock {
-  return new EncodedBlock(der)
-}
-
-/** asn1js has RawData for this, but 4.0.0 leaves it out when it stands inside another value. */
-class EncodedBlock extends asn1.BaseBlock {
-  readonly #der: Uint8Array<ArrayBuffer>
-
-  constructor(der: Uint8Array) {
-    super()
-    this.#der = new Uint8Array(der)
-  }
-
-  override toBER(_sizeOnly?: boolean, writer?: asn1.ViewWriter): ArrayBuffer {
-    writer?.write(this.#der.buffer)
-    return this.#der.buffer
-  }
+  return { der: new Uint8Array(der) }
 }
 
 export function sequence(...parts: readonly DerBlock[]): DerBlock {
-  return new asn1.Sequence({ value: [...parts] })
+  return block(tag.sequence, ...contents(parts))
 }
 
 /** Sorts its values by their encodings, as X.690 §11.6 wants. */
 export function setOf(...parts: readonly DerBlock[]): DerBlock {
-  if (parts.length < 2) return new asn1.Set({ value: [...parts] })
-  const sorted = parts.map(encode).sort((left, right) => Buffer.compare(left, right))
-  return new asn1.Set({ value: sorted.map(encoded) })
+  return block(tag.set, ...contents(parts).toSorted((one, other) => Buffer.compare(one, other)))
 }
 
 /** A constructed context tag: EXPLICIT, or IMPLICIT over a SEQUENCE or SET whose values are given. */
 export function constructed(number: number, ...parts: readonly DerBlock[]): DerBlock {
-  return new asn1.Constructed({ idBlock: { tagClass: contextClass, tagNumber: number }, value: [...parts] })
+  return block(tag.constructed(number), ...contents(parts))
 }
 
 /** A primitive context tag: IMPLICIT over a string. */
 export function primitive(number: number, content: Uint8Array): DerBlock {
-  return new asn1.Primitive({ idBlock: { tagClass: contextClass, tagNumber: number }, valueHex: exact(content) })
+  return block(tag.context(number), content)
 }
 
 export function boolean(value: boolean): DerBlock {
-  return new asn1.Boolean({ value })
+  return block(tag.boolean, Uint8Array.of(value ? 0xff : 0))
 }
 
 /** @param value - not negative, below 2^31 */
 export function integer(value: number): DerBlock {
-  return new asn1.Integer({ value })
+  const bytes = bigEndian(value)
+  // A first bit of one would make it negative.
+  return block(tag.integer, Uint8Array.from((bytes[0] ?? 0) > 0x7f ? [0, ...bytes] : bytes))
 }
 
 /** @param magnitude - the bytes of a positive number, the first one neither zero nor over 7f */
 export function positiveInteger(magnitude: Uint8Array): DerBlock {
-  return new asn1.Integer({ valueHex: exact(magnitude) })
+  return block(tag.integer, magnitude)
 }
 
-/**
- * asn1js 4.0.0 cuts off arcs near 2^53, so the arcs are written here (X.690 §8.19).
- *
- * @param dotted - such as `2.5.4.3`
- */
+/** @param dotted - such as `2.5.4.3`; arcs may be of any size (X.690 §8.19) */
 export function oid(dotted: string): DerBlock {
   const [root = 0n, branch = 0n, ...arcs] = dotted.split('.').map(BigInt)
-  const content = [root * 40n + branch, ...arcs].flatMap(base128)
-  const idBlock = { tagClass: universalClass, tagNumber: 6 }
-  return new asn1.Primitive({ idBlock, valueHex: Uint8Array.from(content).buffer })
+  return block(tag.oid, Uint8Array.from([root * 40n + branch, ...arcs].flatMap(base128)))
 }
 
 /** Seven bits a byte, the highest first; all bytes but the last have their highest bit set. */
@@ -85,32 +95,35 @@ function base128(arc: bigint): number[] {
 }
 
 export function nullValue(): DerBlock {
-  return new asn1.Null()
+  return block(tag.null)
 }
 
 export function octetString(content: Uint8Array): DerBlock {
-  return new asn1.OctetString({ valueHex: exact(content) })
+  return block(tag.octetString, content)
 }
 
 export function bitString(content: Uint8Array, unusedBits = 0): DerBlock {
-  return new asn1.BitString({ valueHex: exact(content), unusedBits })
+  return block(tag.bitString, Uint8Array.of(unusedBits), content)
 }
 
 export function utf8String(value: string): DerBlock {
-  return new asn1.Utf8String({ value })
+  return block(tag.utf8String, utf8Bytes(value))
 }
 
+/** @param value - of its letters alone, which are ASCII */
 export function printableString(value: string): DerBlock {
-  return new asn1.PrintableString({ value })
+  return block(tag.printableString, utf8Bytes(value))
 }
 
+/** @param value - ASCII */
 export function ia5String(value: string): DerBlock {
-  return new asn1.IA5String({ value })
+  return block(tag.ia5String, utf8Bytes(value))
 }
 
 /** UTF-16, big endian; characters outside the basic plane as two units, which readers of PKCS#12 expect. */
 export function bmpString(value: string): DerBlock {
-  return new asn1.BmpString({ value })
+  const units = Array.from({ length: value.length }, (_, index) => value.charCodeAt(index))
+  return block(tag.bmpString, Uint8Array.from(units.flatMap((unit) => [unit >> 8, unit & 0xff])))
 }
 
 /**
@@ -119,12 +132,9 @@ export function bmpString(value: string): DerBlock {
  * @param time - epoch milliseconds, in whole seconds
  */
 export function time(time: number): DerBlock {
-  const valueDate = new Date(time)
-  const short = valueDate.getUTCFullYear() < 2050
-  return short ? new asn1.UTCTime({ valueDate }) : new asn1.GeneralizedTime({ valueDate })
-}
-
-/** asn1js takes whole ArrayBuffers only. */
-function exact(bytes: Uint8Array): ArrayBuffer {
-  return new Uint8Array(bytes).buffer
+  const date = new Date(time)
+  const text = `${date.toISOString().slice(0, 19).replaceAll(/[-:T]/g, '')}Z`
+  return date.getUTCFullYear() < 2050
+    ? block(tag.utcTime, utf8Bytes(text.slice(2)))
+    : block(tag.generalizedTime, utf8Bytes(text))
 }

@@ -8,7 +8,7 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Semaphore } from '../runtime/semaphore.ts'
-import { bufferView } from './bytes.ts'
+import { bufferView, equalBytes } from './bytes.ts'
 
 /** A kind of key, with its size in bits where there is a choice. */
 export type KeySpec =
@@ -123,13 +123,20 @@ export function decodePrivateKey(pem: string): KeyObject {
   return key
 }
 
+/** By key, for as long as that is used: a request and the look at its answer need the same. */
+const publicKeys = new WeakMap<KeyObject, Uint8Array<ArrayBuffer>>()
+
 /**
  * @param key - private or public
- * @returns SubjectPublicKeyInfo in DER (RFC 5280 §4.1.2.7)
+ * @returns SubjectPublicKeyInfo in DER (RFC 5280 §4.1.2.7); not to be changed
  */
 export function publicKeyDer(key: KeyObject): Uint8Array<ArrayBuffer> {
+  const known = publicKeys.get(key)
+  if (known !== undefined) return known
   const publicKey = key.type === 'private' ? createPublicKey(key) : key
-  return new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
+  const der = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
+  publicKeys.set(key, der)
+  return der
 }
 
 /**
@@ -150,6 +157,7 @@ export function decodePublicKey(der: Uint8Array): KeyObject {
  * @param certified - its `publicKey` is a SubjectPublicKeyInfo in DER; one that cannot be read matches nothing
  */
 export function keyMatches(privateKey: KeyObject, certified: { readonly publicKey: Uint8Array }): boolean {
+  if (equalBytes(publicKeyDer(privateKey), certified.publicKey)) return true
   try {
     return createPublicKey(privateKey).equals(decodePublicKey(certified.publicKey))
   } catch (error) {
