@@ -244,14 +244,17 @@ export class Volumes {
     if (this.#closed) throw new NotReadyError('the driver is stopping')
     const store = this.#places.of(call.volumeId)
     const isLive = this.#unmanaged.has(call.volumeId) && (await isShown(store, call.target, this.#options.mounter))
-    if (isLive) return this.#openLive(store, call)
-    return this.#openings.run(async () => {
-      if (this.#closed) throw new NotReadyError('the driver is stopping')
-      const volume = await this.#openNew(store, call)
-      // In which it makes its key and its request, and sends it.
+    return isLive ? this.#openLive(store, call) : this.#openInTurn(store, call)
+  }
+
+  /** A turn lasts until the volume has made its key and sent its request, which its caller need not wait for. */
+  #openInTurn(store: VolumeStore, call: PublishCall): Promise<Volume> {
+    const { promise, resolve, reject } = Promise.withResolvers<Volume>()
+    void this.#openings.run(async () => {
+      await this.#openNew(store, call).then(resolve, reject)
       await turn()
-      return volume
     })
+    return promise
   }
 
   /** A pod runs with it, so the kubelet must not hear of trouble: it would take the volume away (k8s#121271). */
@@ -272,6 +275,7 @@ export class Volumes {
   }
 
   async #openNew(store: VolumeStore, call: PublishCall): Promise<Volume> {
+    if (this.#closed) throw new NotReadyError('the driver is stopping')
     this.#denials.check(call.volumeId)
     const context = withPasswords(call.context, call.passwords)
     const parsed = parseVolumeSpec(context, this.#defaultsOf(call))
