@@ -91,8 +91,9 @@ export class EntryStore {
     const asked = this.#options.takesClientIds === false ? '' : (wanted.id ?? '')
     const idProblem = entryIdProblem(asked)
     if (idProblem !== undefined) return { code: 3, message: `failed to create entry: ${idProblem}` }
-    const [similar] = this.#similar.get(similarityOf(wanted)) ?? []
-    const existing = similar === undefined ? undefined : this.#entries.get(similar)
+    // An update can have made two; the server finds the one that is the first in its table.
+    const similar = [...(this.#similar.get(similarityOf(wanted)) ?? [])].flatMap((id) => this.#entries.get(id) ?? [])
+    const [existing] = similar.toSorted((one, other) => one.row - other.row)
     if (existing !== undefined) return { code: 6, message: 'similar entry already exists', entry: existing }
     const taken = { code: 6, message: 'failed to create entry: datastore-sql: UNIQUE constraint failed' }
     if (this.#entries.has(asked)) return taken
