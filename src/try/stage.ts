@@ -66,6 +66,8 @@ export async function setStage(options: StageOptions, signal: AbortSignal): Prom
   const driver = await startDriver(
     {
       ...driverDefaults,
+      // A laptop shows a few pods, and has other things to do.
+      keyPool: 4,
       driverName,
       version,
       nodeId: nodeName,
