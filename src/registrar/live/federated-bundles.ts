@@ -44,9 +44,13 @@ export class FederatedBundles {
 
   /** Something asks to federate with these. What is not known may have come since the server was asked: it is asked soon. */
   want(trustDomains: readonly string[]): void {
-    if (trustDomains.every((name) => this.#names.has(name))) return
+    if (!trustDomains.every((name) => this.#names.has(name))) this.doubt()
+  }
+
+  /** What is known may be no longer so, as where the server refuses an entry that federates: it is asked soon. */
+  doubt(): void {
     this.#isMissed = true
-    this.#sleep.abort(new Error('somebody asks for a bundle'))
+    this.#sleep.abort(new Error('the bundles are doubted'))
   }
 
   /**

@@ -112,6 +112,23 @@ describe('a wish to federate', () => {
     await cluster.pass(4000)
     expect(cluster.ofPod(name)).toMatchObject([{ federatesWith: ['late.org'] }])
   })
+
+  test.each([
+    ['reconcile', reconcile],
+    ['crd', crd],
+  ])('in mode %s holds up no identity for long where the bundle is gone since it was listed', async (_, hcl) => {
+    await using cluster = new RegistrarCluster()
+    const wish = { annotations: { 'spiffe.io/federatesWith': 'gone.org' } }
+    cluster.store.federated.add('gone.org')
+    cluster.node('n1')
+    cluster.pod('web', wish)
+    await cluster.run(hcl)
+    await cluster.pass(6000)
+    cluster.store.federated.delete('gone.org')
+    cluster.pod('api', wish)
+    await cluster.pass(8000)
+    expect(cluster.ofPod('api')).toMatchObject([{ federatesWith: [] }])
+  })
 })
 
 describe('crd mode without its pod controller', () => {

@@ -88,7 +88,11 @@ export class LiveRegistrar<Objects extends FollowedObjects = FollowedObjects> {
         this.#isAlone = true
         this.#onAlone?.()
       },
-      onOutcome: (key, outcome) => objects.settled(key, outcome),
+      onOutcome: (key, outcome) => {
+        // The server names no field; a bundle that is gone since it was listed is one reason to refuse an entry.
+        if (outcome.is === 'failed' && this.#federates(key)) this.#bundles.doubt()
+        objects.settled(key, outcome)
+      },
       metrics,
       clock,
       log,
@@ -134,6 +138,11 @@ export class LiveRegistrar<Objects extends FollowedObjects = FollowedObjects> {
   }
 
   /** Where another registrar may still be at work, nothing is written to the cluster before it is known that there is none. */
+  #federates(key: string): boolean {
+    const rendering = this.objects.source.render(key)
+    return rendering.is === 'entry' && rendering.spec.federatesWith.length > 0
+  }
+
   #leadObjects(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     // At once, so that it hears of the first outcome.
