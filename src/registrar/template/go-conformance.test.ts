@@ -33,11 +33,13 @@ function buildProgram(): string | undefined {
 type Result = { readonly text: string } | { readonly problem: string }
 
 function resultsOfGo(templates: readonly string[]): readonly Result[] {
-  const { stdout, stderr } = spawnSync(program ?? '', {
+  const { stdout, stderr, error } = spawnSync(program ?? '', {
     input: JSON.stringify({ templates, context, pod }),
     encoding: 'utf8',
     maxBuffer: 2 ** 30,
+    timeout: 50_000,
   })
+  expect(error).toBeUndefined()
   expect(stderr).toBe('')
   const answers = JSON.parse(stdout) as readonly { readonly output: string; readonly error: string }[]
   return answers.map(({ output, error }) =>
@@ -56,18 +58,26 @@ function ownResult(template: string): Result {
 
 /** What has a result in Go and none here: notes of Go's in the text, whole structures, bounds. */
 const ownRules =
-  /there is no value for the key|cannot be printed|is not supported for|no argument for|no place for|cuts a letter in two|more than 10000 steps|too deep|is longer than/
+  /there is no value for the key|cannot be printed|is not supported for|no argument for|no place for|cuts a letter in two|is longer than/
+
+/** What has a bound here and none in Go, where a template that calls itself twice goes on for ever. */
+const bounds = /more than 10000 steps|too deep/
 
 /** The templates for which Go has another result, with both. */
 function differences(templates: readonly string[]): readonly unknown[] {
-  const results = resultsOfGo(templates)
-  return templates.flatMap((template, index) => {
-    const [go, own] = [results[index], ownResult(template)]
+  const tried = templates
+    .map((template) => ({ template, own: ownResult(template) }))
+    .filter(({ own }) => !('problem' in own && bounds.test(own.problem)))
+  const results = resultsOfGo(tried.map(({ template }) => template))
+  return tried.flatMap(({ template, own }, index) => {
+    const go = results[index]
     if (go === undefined) return [{ template }]
     if ('problem' in own && ('problem' in go || ownRules.test(own.problem))) return []
     return 'text' in own && 'text' in go && own.text === go.text ? [] : [{ template, go, own }]
   })
 }
+
+const { seed = 0 } = fc.readConfigureGlobal()
 
 describe.skipIf(program === undefined)("Go's own text/template", () => {
   test('agrees with what is expected of each template', () => {
@@ -92,7 +102,6 @@ describe.skipIf(program === undefined)("Go's own text/template", () => {
   })
 
   test('gives the same results for templates of all kinds', () => {
-    const seed = Date.now()
     const templates = fc.sample(templateText, { seed, numRuns: 1500 })
     const withResult = templates.filter((template) => 'text' in ownResult(template))
     expect(withResult.length).toBeGreaterThan(150)
@@ -100,7 +109,6 @@ describe.skipIf(program === undefined)("Go's own text/template", () => {
   })
 
   test('reads and refuses the same templates where characters are missing or doubled', () => {
-    const seed = Date.now()
     const broken = fc
       .tuple(
         fc.oneof(templateText, fc.constantFrom(...corpus.map(([template]) => template))),
