@@ -123,6 +123,22 @@ describe('a key pool', () => {
     expect(generator.asked).toHaveLength(2)
   })
 
+  test.each([
+    ['ahead', 48 * 3600_000],
+    ['back', -48 * 3600_000],
+  ])('is filled although the wall clock jumps %s', async (_, by) => {
+    const generator = new SlowGenerator()
+    const pool = new KeyPool({ generator, clock, capacity: 2 })
+    pool.keep(2048)
+    clock.jump(by)
+    await generator.finishOne()
+    await pool.generate(rsa)
+    clock.jump(by)
+    clock.advance(10_000)
+    await settled()
+    expect(generator.asked).toHaveLength(2)
+  })
+
   test('keeps a quarter as many of sizes that take long', async () => {
     const generate = async () => generateKeySync({ algorithm: 'Ed25519' })
     const pool = new KeyPool({ generator: { generate }, capacity: 10, clock })

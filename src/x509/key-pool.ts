@@ -16,6 +16,9 @@ export interface KeyPoolOptions {
  */
 const refillPause = 1000
 
+/** The longest rest after a key, in milliseconds: a wall clock that jumps ahead meanwhile is no key that took that long. */
+const longestRest = 10_000
+
 const usualSize = 2048
 
 /**
@@ -104,7 +107,7 @@ export class KeyPool implements KeyGenerator {
         const [size, keys] = short
         const began = this.#clock.now()
         keys.push(await this.#generator.generate({ algorithm: 'RSA', size }, signal))
-        const rest = this.#clock.now() - began
+        const rest = Math.min(this.#clock.now() - began, longestRest)
         if (rest > 0) await sleep(this.#clock, rest, signal)
       }
     } catch {
@@ -114,9 +117,10 @@ export class KeyPool implements KeyGenerator {
     }
   }
 
-  /** How long it takes until no key was taken for a moment, in milliseconds. */
+  /** How long it takes until no key was taken for a moment, in milliseconds; none where the wall clock was set back. */
   get #pause(): number {
-    return this.#takenAt + refillPause - this.#clock.now()
+    const since = this.#clock.now() - this.#takenAt
+    return since < 0 ? 0 : refillPause - since
   }
 
   #capacityOf(size: number): number {
